@@ -1,0 +1,296 @@
+/* cxr: train, evaluate and run chest-X-ray classifiers by transfer learning.
+ *
+ * The one installed header. Handles are opaque; `open`/`new` give, `get` lends until close, `close` nulls the caller's
+ * pointer. Every call that can fail returns a cxr_status and writes one sentence to its cxr_error (NULL is accepted).
+ * The library neither prints, nor exits, nor reads the environment: the caller's hooks receive what there is to say.
+ * A handle may be used by one thread at a time; different handles are independent. */
+#ifndef CXR_CXR_H
+#define CXR_CXR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define CXR_API               __attribute__((visibility("default")))
+#define CXR_MUST_CHECK        __attribute__((warn_unused_result))
+#define CXR_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#else
+#define CXR_API
+#define CXR_MUST_CHECK
+#define CXR_PRINTF(fmt, args)
+#endif
+
+/* ---- Status ---- */
+
+typedef enum cxr_status {
+    CXR_OK = 0,
+    CXR_EUSAGE,       /* an option is out of range or contradicts another                */
+    CXR_EDATA,        /* content is not what it must be: image, table, weights, loss      */
+    CXR_ELIMIT,       /* content is over a limit (pixels, bytes, scans)                   */
+    CXR_ENOINPUT,     /* a file or folder that must exist does not                        */
+    CXR_ECREATE,      /* an output cannot be created                                      */
+    CXR_EIO,          /* reading or writing failed half-way: device, space, permission    */
+    CXR_EUNAVAILABLE, /* this build or machine lacks what was asked for (CUDA, network)   */
+    CXR_ENOMEM,       /* memory is exhausted                                              */
+    CXR_ESTOPPED,     /* the caller asked to stop; what was done so far is saved          */
+    CXR_EINTERNAL     /* a bug in cxr, or a library call that must not fail did           */
+} cxr_status;
+
+/* Zero it before use. `text` is one sentence naming what, where and why, without a final newline. */
+typedef struct cxr_error {
+    cxr_status status;
+    char text[1024];
+} cxr_error;
+
+/* Sets the error (err may be NULL) and returns `status`, so that `return cxr_fail(...)` reads well. */
+CXR_API cxr_status cxr_fail(cxr_error *err, cxr_status status, const char *fmt, ...) CXR_PRINTF(3, 4);
+
+/* ---- Log ---- */
+
+typedef enum cxr_level { CXR_DEBUG, CXR_INFO, CXR_WARNING } cxr_level;
+
+typedef struct cxr_logger {
+    void (*write)(void *user, cxr_level level, const char *line); /* NULL: silent; may come from any thread */
+    void *user;
+} cxr_logger;
+
+/* ---- Version ---- */
+
+/* "0.1.0". Static. */
+CXR_API const char *cxr_version(void);
+/* Lines "name version" of the libraries in use, backends built in and CPU features, newline separated. Static. */
+CXR_API const char *cxr_build_info(void);
+
+/* ---- Images and preprocessing ---- */
+
+/* Caps on what is accepted from outside, checked before memory is taken. */
+typedef struct cxr_limits {
+    uint64_t max_pixels; /* width x height of one image       default 100,000,000 */
+    uint64_t max_bytes;  /* size of one image file            default 256 MiB     */
+    uint32_t max_scans;  /* scans of a progressive JPEG       default 100         */
+} cxr_limits;
+CXR_API void cxr_limits_default(cxr_limits *o);
+
+typedef enum cxr_resize_rule {
+    CXR_RESIZE_SQUASH, /* scale both sides to `size`; the aspect ratio is lost                      */
+    CXR_RESIZE_FIT,    /* letterbox: scale the longer side to `size`, centre, pad with black        */
+    CXR_RESIZE_CROP    /* scale the shorter side to `size`, take the central square                 */
+} cxr_resize_rule;
+
+/* How an image becomes the network's input. Stored in the model file; never given again after training. */
+typedef struct cxr_preprocess {
+    cxr_resize_rule rule; /* default squash                                     */
+    int size;             /* side of the square input    32..1024   default 128 */
+    float mean[3];        /* per channel, of pixels in 0..1   default ImageNet  */
+    float std[3];         /* per channel, > 0                 default ImageNet  */
+} cxr_preprocess;
+CXR_API void cxr_preprocess_default(cxr_preprocess *o);
+
+/* Random transforms of training images, in this order: crop, flip, rotation, brightness, contrast. All off: zeros. */
+typedef struct cxr_augment {
+    float flip;           /* probability of a horizontal flip                              0..1    default 0.5 (article) */
+    float rotate_degrees; /* angle drawn from [-x, x], degrees; nearest pixel, black fill  0..180  default 10  (article) */
+    float crop_min_scale; /* random resized crop: least share of the area kept; 0 = off    0..1    default 0             */
+    float brightness;     /* factor from [1-x, 1+x]                                        0..1    default 0             */
+    float contrast;       /* factor from [1-x, 1+x], about the mean grey                   0..1    default 0             */
+} cxr_augment;
+
+/* ---- Training ---- */
+
+typedef enum cxr_optimizer { CXR_ADAM, CXR_ADAMW, CXR_SGD } cxr_optimizer;
+typedef enum cxr_schedule { CXR_CONSTANT, CXR_COSINE, CXR_ONECYCLE } cxr_schedule;
+typedef enum cxr_device { CXR_DEVICE_AUTO, CXR_DEVICE_CPU, CXR_DEVICE_CUDA, CXR_DEVICE_REFERENCE } cxr_device;
+
+#define CXR_MAX_HEAD 8 /* hidden layers of a head */
+
+typedef struct cxr_train_opts {
+    /* data */
+    const char *data;     /* folder with train/ [val/ test/], folder of class folders, or CSV; required      */
+    const char *group_by; /* "auto", "none", "column:NAME" or a POSIX extended regex with one group           */
+    double val_fraction;  /* share of training groups carved for validation   0.01..0.5   default 0.1        */
+    bool skip_unreadable; /* count and list unreadable images instead of stopping           default false  */
+    cxr_limits limits;
+    /* input */
+    cxr_preprocess preprocess;
+    cxr_augment augment;
+    /* network */
+    const char *arch;          /* "resnet18" or "resnet34"                                    default "resnet18"  */
+    const char *weights;       /* a weight file, or NULL: random start                        default NULL        */
+    const char *allow_missing; /* glob of tensor names that may be missing from it, or NULL   default NULL        */
+    int head[CXR_MAX_HEAD];    /* widths of hidden layers                  1..65536      default 256, 128    */
+    int head_count;            /* 0..CXR_MAX_HEAD                                             default 2           */
+    float dropout;             /* after each hidden layer                       [0, 1)        default 0.5         */
+    const char *freeze;        /* "backbone", "layer1".."layer4" (and all before) or "none"   default "backbone"  */
+    /* optimisation */
+    cxr_optimizer optimizer; /*                                                             default Adam        */
+    float lr;                /* peak learning rate                            > 0           default 1e-4        */
+    float weight_decay;      /* L2 (Adam, SGD) or decoupled (AdamW)           >= 0          default 0           */
+    float momentum;          /* SGD only                                      [0, 1)        default 0.9         */
+    float label_smoothing;   /*                                           [0, 1)        default 0           */
+    bool class_weights;      /* weigh the loss by inverse class frequency               default false       */
+    float clip_norm;         /* global gradient norm; 0 = off                 >= 0          default 0           */
+    cxr_schedule schedule;   /*                                                             default constant    */
+    int epochs;              /*                                               1..100000     default 5           */
+    int batch_size;          /*                                               2..1024       default 64          */
+    int early_stop;          /* stop after this many epochs without a lower validation loss; 0 = off            */
+    uint64_t seed;           /* order, augmentation, dropout, initial values  any           default 1           */
+    /* machine */
+    cxr_device device;         /*                                                             default auto        */
+    int threads;               /* compute and loader threads; 0 = what the machine grants     default 0           */
+    double checkpoint_seconds; /* time between checkpoints within an epoch; 0 = ends of epochs only; default 60 */
+    /* where */
+    const char *recipe; /* name kept in args.json; sets nothing here                   default "article"   */
+    const char *out;    /* run folder, created; refused if it holds a run; required                        */
+} cxr_train_opts;
+
+/* The published experiment (recipe "article"). */
+CXR_API void cxr_train_opts_default(cxr_train_opts *o);
+
+typedef struct cxr_progress {
+    int epoch, epochs; /* from 1                                                     */
+    int step, steps;   /* batches done of this epoch                                 */
+    double loss;       /* mean training loss of this epoch so far                    */
+    double images_per_second;
+    double seconds_left; /* of the whole run                                           */
+    double wait_share;   /* share of the epoch's time spent waiting for data   0..1    */
+} cxr_progress;
+
+/* One row of results.csv. */
+typedef struct cxr_epoch {
+    int epoch; /* from 1 */
+    double train_loss, val_loss, val_accuracy;
+    double lr;                /* of the epoch's last step */
+    double seconds;           /* training and validation */
+    double images_per_second; /* training images over the training part's time */
+} cxr_epoch;
+
+typedef struct cxr_hooks {
+    cxr_logger log;
+    void (*progress)(void *user, const cxr_progress *p); /* NULL: none; from the calling thread, every step */
+    void (*epoch)(void *user, const cxr_epoch *e);       /* NULL: none; after each epoch                    */
+    bool (*should_stop)(void *user);                     /* NULL: never; asked between steps                */
+    void *user;
+} cxr_hooks;
+
+typedef struct cxr_train_result {
+    int epochs_done;
+    int best_epoch; /* lowest validation loss */
+    double best_val_loss, best_val_accuracy;
+} cxr_train_result;
+
+/* Trains and fills the run folder opts->out: args.json, split.csv, results.csv/.png/.svg, weights/best|last.safetensors,
+ * checkpoint.safetensors. hooks and result may be NULL. CXR_ESTOPPED: a checkpoint was saved, cxr_resume() continues. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_train(const cxr_train_opts *opts, const cxr_hooks *hooks, cxr_train_result *result,
+                                            cxr_error *err);
+/* Continues the run in folder `run` from its last checkpoint with the arguments it was started with; the result equals an
+ * unbroken run bit for bit when the thread count is the same. threads: 0 = as the run was started. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_resume(const char *run, int threads, const cxr_hooks *hooks, cxr_train_result *result,
+                                             cxr_error *err);
+
+/* ---- Models ---- */
+
+typedef struct cxr_model cxr_model;
+
+CXR_API CXR_MUST_CHECK cxr_status cxr_model_open(cxr_model **out, const char *path, cxr_error *err);
+CXR_API void cxr_model_close(cxr_model **model); /* accepts NULL and *model == NULL */
+CXR_API int cxr_model_class_count(const cxr_model *model);
+CXR_API const char *cxr_model_class_name(const cxr_model *model, int index); /* NULL when out of range */
+CXR_API const cxr_preprocess *cxr_model_preprocess(const cxr_model *model);
+CXR_API double cxr_model_threshold(const cxr_model *model); /* of the positive class; two classes */
+
+/* One line of the network's summary. Strings are lent until the call's callback returns. */
+typedef struct cxr_layer {
+    const char *name;    /* torchvision's module name, "layer1.0.conv1" */
+    const char *kind;    /* "convolution", "linear", ... */
+    int shape[3];        /* output: channels, height, width */
+    uint64_t parameters; /* learnable; running statistics not counted */
+    bool trainable;
+    double gflop; /* 2 x multiply-adds for one image / 1e9 */
+} cxr_layer;
+/* Calls `row` for every node in order. */
+CXR_API void cxr_model_summary(const cxr_model *model, void (*row)(void *user, const cxr_layer *layer), void *user);
+/* The same network, untrained: architecture, head, freeze and input size are taken from `opts`, `classes` >= 2. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_model_new(cxr_model **out, const cxr_train_opts *opts, int classes, cxr_error *err);
+
+/* ---- Prediction ---- */
+
+typedef struct cxr_run_opts {
+    int batch_size; /* 1..1024, default 64 */
+    int threads;    /* 0 = what the machine grants */
+    cxr_device device;
+    cxr_limits limits;
+} cxr_run_opts;
+CXR_API void cxr_run_opts_default(cxr_run_opts *o);
+
+/* One image's outcome, in the order given. Lent until the callback returns. */
+typedef struct cxr_prediction {
+    const char *path;
+    cxr_status status;          /* CXR_OK, or why there is no prediction */
+    const char *reason;         /* the sentence, when status is not CXR_OK */
+    int predicted;              /* class index */
+    const float *probabilities; /* cxr_model_class_count() of them, in class order */
+} cxr_prediction;
+
+/* Classifies files and, recursively and in byte order, the images of folders. A bad image is a prediction with a status;
+ * the rest goes on and the call returns CXR_OK. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_predict(const cxr_model *model, const char *const *paths, size_t count,
+                                              const cxr_run_opts *opts, const cxr_hooks *hooks,
+                                              void (*row)(void *user, const cxr_prediction *p), void *user, cxr_error *err);
+
+/* ---- Evaluation ---- */
+
+#define CXR_METRICS 10
+
+typedef struct cxr_metrics {
+    size_t n;
+    int classes;
+    int positive;                   /* index of the positive class; -1 with more than two classes */
+    double threshold;               /* of the positive class's probability; two classes */
+    const char *names[CXR_METRICS]; /* accuracy, balanced_accuracy, sensitivity, specificity, ppv, npv, f1, auroc,
+                                             auprc, loss */
+    double value[CXR_METRICS];      /* two classes: of the positive class; more: macro mean; NaN when undefined */
+    double *per_class[CXR_METRICS]; /* more than two classes: `classes` values one-vs-rest, or NULL */
+    uint64_t *confusion;            /* classes x classes, row = true class */
+} cxr_metrics;
+
+typedef struct cxr_evaluate_opts {
+    const char *data;       /* as in cxr_train_opts; required */
+    const char *split;      /* "test", "val", "train"                     default "test" */
+    const char *split_file; /* a run's split.csv that decides membership, or NULL        */
+    const char *out;        /* folder for metrics.json, predictions.csv, confusion_matrix.png, or NULL */
+    bool skip_unreadable;
+    cxr_run_opts run;
+} cxr_evaluate_opts;
+CXR_API void cxr_evaluate_opts_default(cxr_evaluate_opts *o);
+
+CXR_API CXR_MUST_CHECK cxr_status cxr_evaluate(const cxr_model *model, const cxr_evaluate_opts *opts, const cxr_hooks *hooks,
+                                               cxr_metrics **out, cxr_error *err);
+CXR_API void cxr_metrics_free(cxr_metrics **m);
+
+/* ---- Weights and phantoms ---- */
+
+/* Makes sure that the official ImageNet weights of `arch` lie complete and verified (SHA-256) in `dir`, fetching or resuming
+ * the download if not. *path receives the file's path (caller frees with cxr_free). proxy: URL or NULL. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_fetch_weights(const char *arch, const char *dir, const char *proxy,
+                                                    const cxr_hooks *hooks, char **path, cxr_error *err);
+CXR_API void cxr_free(void *p);
+
+typedef struct cxr_phantom_opts {
+    const char *out;      /* folder to create; refused when it exists and is not empty */
+    int train, val, test; /* images per class   default 240, 24, 80 */
+    int size;             /* mean side in pixels; each image differs   64..4096   default 256 */
+    uint64_t seed;        /* default 1 */
+} cxr_phantom_opts;
+CXR_API void cxr_phantom_opts_default(cxr_phantom_opts *o);
+/* Writes synthetic chest radiographs as train/val/test folders of JPEGs, NORMAL and PNEUMONIA, several per patient. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_phantom(const cxr_phantom_opts *opts, cxr_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,62 @@
+/* A backend compiles a span of a graph into a program and runs it. INFER programs may fold, fuse and plan memory as they
+ * like; TRAIN programs keep what backward needs. Layouts and kernels never leave the backend: what flows between two of its
+ * programs is an opaque tensor. Every backend agrees with the reference one (ref.c) within the tolerance stated in
+ * tests/backend/tolerance.h. */
+#ifndef CXR_BACKEND_BACKEND_H
+#define CXR_BACKEND_BACKEND_H
+#include "graph/graph.h"
+
+typedef enum cxr_mode { CXR_INFER, CXR_TRAIN } cxr_mode;
+typedef enum cxr_dtype { CXR_U8, CXR_F32 } cxr_dtype; /* of host data; a backend may compute in another type */
+
+typedef struct cxr_program cxr_program; /* each backend's begins with `const cxr_backend *backend` */
+typedef struct cxr_tensor cxr_tensor;   /* likewise */
+
+typedef struct cxr_compile_opts {
+    cxr_mode mode;
+    int max_batch;               /* forward takes 1..max_batch images */
+    int threads;                 /* >= 1 */
+    const cxr_program *producer; /* the program whose output will be the input: its layout is adopted; NULL: host tensors */
+} cxr_compile_opts;
+
+typedef struct cxr_backend {
+    const char *name; /* "reference", "cpu", "cuda" */
+
+    /* A host-filled tensor of up to max_batch images of `shape`. */
+    cxr_status (*tensor_new)(cxr_tensor **out, cxr_dtype type, int max_batch, cxr_shape shape, cxr_error *err);
+    void (*tensor_free)(cxr_tensor **t);
+    /* Copies n images in plain (n, c, h, w) order into the tensor, which then holds n images. */
+    cxr_status (*tensor_write)(cxr_tensor *t, int n, const void *host, cxr_error *err);
+    /* Copies the images a tensor holds out, as plain f32 (n, c, h, w). */
+    cxr_status (*tensor_read)(const cxr_tensor *t, float *host, cxr_error *err);
+
+    /* Compiles nodes first..last (inclusive). The span's input is the one node before `first` that it reads (node 0's pixels
+     * when first is 1). `params` is canonical, lent until close, and re-read only by refresh(); compile reads it once. A TRAIN
+     * program writes running statistics into it. Nodes and g are lent until close. */
+    cxr_status (*compile)(cxr_program **out, const cxr_graph *g, int first, int last, float *params, const cxr_compile_opts *o,
+                          cxr_error *err);
+    /* Reads the parameters again after the optimiser or a load changed them. */
+    cxr_status (*refresh)(cxr_program *p, cxr_error *err);
+    /* Runs on the images `in` holds. *out is lent until the next forward or close. `key` decides dropout in TRAIN programs:
+     * element e (row-major over channels of image i, e = i * c + channel) of node v is kept when
+     * cxr_rng_uniform(cxr_rng_key(key, CXR_FOR_DROPOUT, 0, v), e) >= rate. INFER programs ignore it. */
+    cxr_status (*forward)(cxr_program *p, const cxr_tensor *in, uint64_t key, const cxr_tensor **out, cxr_error *err);
+    /* TRAIN programs, after forward: adds d loss / d parameter to `grads` (canonical layout, whole graph). dout: gradient of
+     * the last node's output, for the images of the last forward. No gradient flows to the span's input. */
+    cxr_status (*backward)(cxr_program *p, const cxr_tensor *dout, float *grads, cxr_error *err);
+    /* Bytes of the activations' arena for max_batch. */
+    size_t (*arena_bytes)(const cxr_program *p);
+    void (*close)(cxr_program **p);
+} cxr_backend;
+
+/* The backend for a device. CXR_EUNAVAILABLE with a sentence when this build has none. `auto` takes the fastest present. */
+CXR_MUST_CHECK cxr_status cxr_backend_find(const cxr_backend **out, cxr_device device, cxr_error *err);
+
+extern const cxr_backend cxr_backend_reference; /* ref.c */
+extern const cxr_backend cxr_backend_cpu;       /* onednn.c */
+
+/* True when dropout keeps the element; see forward(). */
+bool cxr_dropout_keep(uint64_t key, int node, uint64_t element, float rate);
+/* The node before `first` whose value the span reads; -1 when there is not exactly one. */
+int cxr_span_input(const cxr_graph *g, int first, int last);
+#endif

@@ -1,0 +1,208 @@
+#include "base/file.h"
+#include "base/mem.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void cxr_buf_free(cxr_buf *buf)
+{
+    cxr_mem_free(buf->data);
+    *buf = (cxr_buf){0};
+}
+
+static cxr_status open_regular(int *fd, struct stat *st, const char *path, cxr_error *err)
+{
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* O_NONBLOCK: a FIFO must not hang us before fstat refuses it */
+    if (*fd < 0) {
+        const cxr_status status = errno == ENOENT || errno == ENOTDIR ? CXR_ENOINPUT : CXR_EIO;
+        return cxr_fail(err, status, "%s: cannot open: %s", path, strerror(errno));
+    }
+    if (fstat(*fd, st) == 0 && S_ISREG(st->st_mode)) return CXR_OK;
+    (void)close(*fd);
+    *fd = -1;
+    return cxr_fail(err, CXR_EDATA, "%s: not a regular file", path);
+}
+
+static cxr_status read_all(int fd, uint8_t *data, size_t len, const char *path, cxr_error *err)
+{
+    for (size_t done = 0; done < len;) {
+        const ssize_t n = read(fd, data + done, len - done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return cxr_fail(err, CXR_EIO, "%s: cannot read: %s", path, strerror(errno));
+        if (n == 0) return cxr_fail(err, CXR_EIO, "%s: became shorter while being read", path);
+        done += (size_t)n;
+    }
+    return CXR_OK;
+}
+
+cxr_status cxr_buf_read(cxr_buf *out, const char *path, uint64_t max_bytes, cxr_error *err)
+{
+    *out = (cxr_buf){0};
+    int fd = -1;
+    struct stat info;
+    cxr_status st = open_regular(&fd, &info, path, err);
+    if (st != CXR_OK) return st;
+    const uint64_t size = (uint64_t)info.st_size;
+    if (size > max_bytes) {
+        st = cxr_fail(err, CXR_ELIMIT, "%s: %llu bytes, limit %llu", path, (unsigned long long)size,
+                      (unsigned long long)max_bytes);
+    } else if ((out->data = cxr_mem_new((size_t)size, 1)) == NULL) {
+        st = cxr_mem_fail(err, path);
+    } else {
+        out->len = (size_t)size;
+        st = read_all(fd, out->data, out->len, path, err);
+    }
+    (void)close(fd);
+    if (st != CXR_OK) cxr_buf_free(out);
+    return st;
+}
+
+cxr_status cxr_output_open(cxr_output *out, const char *path, cxr_error *err)
+{
+    *out = (cxr_output){.path = cxr_mem_strdup(path), .temporary = cxr_mem_printf("%s.tmp.%ld", path, (long)getpid())};
+    if (out->path == NULL || out->temporary == NULL) {
+        cxr_output_discard(out);
+        return cxr_mem_fail(err, "a file name");
+    }
+    out->stream = fopen(out->temporary, "wbe");
+    if (out->stream != NULL) return CXR_OK;
+    const int cause = errno;
+    cxr_mem_free(out->temporary);
+    out->temporary = NULL; /* nothing of ours is there to remove */
+    cxr_output_discard(out);
+    return cxr_fail(err, CXR_ECREATE, "%s: cannot create: %s", path, strerror(cause));
+}
+
+static bool sync_folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash == NULL ? cxr_mem_strdup(".") : cxr_mem_printf("%.*s", (int)(slash - path + 1), path);
+    if (dir == NULL) return false;
+    const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    cxr_mem_free(dir);
+    if (fd < 0) return false;
+    const bool ok = fsync(fd) == 0 || errno == EINVAL; /* EINVAL: this file system cannot flush folders */
+    (void)close(fd);
+    return ok;
+}
+
+cxr_status cxr_output_commit(cxr_output *out, cxr_error *err)
+{
+    const bool written = !ferror(out->stream) && fflush(out->stream) == 0 && fsync(fileno(out->stream)) == 0;
+    int cause = errno;
+    const bool closed = fclose(out->stream) == 0;
+    out->stream = NULL;
+    if (written && !closed) cause = errno;
+    bool ok = written && closed;
+    if (ok && rename(out->temporary, out->path) != 0) {
+        cause = errno;
+        ok = false;
+    }
+    if (ok) {
+        cxr_mem_free(out->temporary);
+        out->temporary = NULL;
+        ok = sync_folder_of(out->path);
+        cause = errno;
+    }
+    cxr_status st = CXR_OK;
+    if (!ok) st = cxr_fail(err, CXR_EIO, "%s: cannot write: %s", out->path, strerror(cause));
+    cxr_output_discard(out);
+    return st;
+}
+
+void cxr_output_discard(cxr_output *out)
+{
+    if (out->stream != NULL) (void)fclose(out->stream);
+    if (out->temporary != NULL) (void)unlink(out->temporary);
+    cxr_mem_free(out->temporary);
+    cxr_mem_free(out->path);
+    *out = (cxr_output){0};
+}
+
+cxr_status cxr_file_write(const char *path, const void *data, size_t len, cxr_error *err)
+{
+    cxr_output out;
+    const cxr_status st = cxr_output_open(&out, path, err);
+    if (st != CXR_OK) return st;
+    (void)fwrite(data, 1, len, out.stream);
+    return cxr_output_commit(&out, err);
+}
+
+static bool make_folder(const char *path)
+{
+    return mkdir(path, 0777) == 0 || (errno == EEXIST && cxr_path_is_folder(path));
+}
+
+cxr_status cxr_make_folders(const char *path, cxr_error *err)
+{
+    char *part = cxr_mem_strdup(path);
+    if (part == NULL) return cxr_mem_fail(err, "a folder name");
+    bool ok = true;
+    for (char *slash = strchr(part + 1, '/'); ok && slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        ok = make_folder(part);
+        *slash = '/';
+    }
+    ok = ok && make_folder(part);
+    const int cause = errno;
+    cxr_mem_free(part);
+    return ok ? CXR_OK : cxr_fail(err, CXR_ECREATE, "%s: cannot create folder: %s", path, strerror(cause));
+}
+
+char *cxr_path_join(const char *dir, const char *name)
+{
+    const size_t len = strlen(dir);
+    if (len == 0) return cxr_mem_strdup(name);
+    return cxr_mem_printf(dir[len - 1] == '/' ? "%s%s" : "%s/%s", dir, name);
+}
+
+bool cxr_path_exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+bool cxr_path_is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+const char *cxr_path_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+static void to_hex(const unsigned char *digest, char hex[65])
+{
+    for (int i = 0; i < 32; i++) (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+}
+
+cxr_status cxr_sha256(const void *data, size_t len, char hex[65], cxr_error *err)
+{
+    unsigned char digest[32];
+    if (EVP_Digest(data, len, digest, NULL, EVP_sha256(), NULL) != 1) return cxr_fail(err, CXR_EINTERNAL, "SHA-256 failed");
+    to_hex(digest, hex);
+    return CXR_OK;
+}
+
+cxr_status cxr_sha256_file(const char *path, char hex[65], cxr_error *err)
+{
+    FILE *f = fopen(path, "rbe");
+    if (f == NULL) return cxr_fail(err, errno == ENOENT ? CXR_ENOINPUT : CXR_EIO, "%s: cannot open: %s", path, strerror(errno));
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
+    unsigned char block[1 << 15], digest[32];
+    size_t n;
+    while (ok && (n = fread(block, 1, sizeof block, f)) > 0) ok = EVP_DigestUpdate(ctx, block, n) == 1;
+    ok = ok && !ferror(f) && EVP_DigestFinal_ex(ctx, digest, NULL) == 1;
+    EVP_MD_CTX_free(ctx);
+    (void)fclose(f);
+    if (!ok) return cxr_fail(err, CXR_EIO, "%s: cannot read for its SHA-256", path);
+    to_hex(digest, hex);
+    return CXR_OK;
+}

@@ -1,0 +1,42 @@
+/* Files: read whole under a cap, written atomically. An output appears under its final name complete and flushed, or not at
+ * all: temporary name in the same folder, fsync, rename, fsync of the folder. */
+#ifndef CXR_BASE_FILE_H
+#define CXR_BASE_FILE_H
+#include "cxr/cxr.h"
+#include <stdio.h>
+
+typedef struct cxr_buf {
+    uint8_t *data;
+    size_t len;
+} cxr_buf;
+
+/* Reads a regular file of at most max_bytes. CXR_ENOINPUT when it does not exist, CXR_ELIMIT when larger, CXR_EIO otherwise.
+ * A folder or device is CXR_EDATA. */
+CXR_MUST_CHECK cxr_status cxr_buf_read(cxr_buf *out, const char *path, uint64_t max_bytes, cxr_error *err);
+void cxr_buf_free(cxr_buf *buf);
+
+/* An output being written. Write to `stream` (errors may be ignored there: commit finds them), then commit or discard. */
+typedef struct cxr_output {
+    FILE *stream;
+    char *path, *temporary;
+} cxr_output;
+CXR_MUST_CHECK cxr_status cxr_output_open(cxr_output *out, const char *path, cxr_error *err);
+/* Flushes, renames, flushes the folder. On failure the temporary file is removed and an older file at `path` is untouched. */
+CXR_MUST_CHECK cxr_status cxr_output_commit(cxr_output *out, cxr_error *err);
+/* Removes the temporary file. Does nothing after a commit; safe on a zeroed cxr_output. */
+void cxr_output_discard(cxr_output *out);
+/* The three steps at once. */
+CXR_MUST_CHECK cxr_status cxr_file_write(const char *path, const void *data, size_t len, cxr_error *err);
+
+/* Creates `path` and its parents. CXR_ECREATE on failure. Existing folders are fine. */
+CXR_MUST_CHECK cxr_status cxr_make_folders(const char *path, cxr_error *err);
+/* "dir/name", or just `name` when dir is empty. NULL when memory is exhausted. */
+char *cxr_path_join(const char *dir, const char *name) CXR_MUST_CHECK;
+bool cxr_path_exists(const char *path);
+bool cxr_path_is_folder(const char *path);
+/* The part after the last '/'. Lent from `path`. */
+const char *cxr_path_name(const char *path);
+/* SHA-256 as 64 lower-case hex digits and a NUL. */
+CXR_MUST_CHECK cxr_status cxr_sha256(const void *data, size_t len, char hex[65], cxr_error *err);
+CXR_MUST_CHECK cxr_status cxr_sha256_file(const char *path, char hex[65], cxr_error *err);
+#endif

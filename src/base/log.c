@@ -1,0 +1,48 @@
+#include "base/log.h"
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+
+void cxr_log(const cxr_hooks *hooks, cxr_level level, const char *fmt, ...)
+{
+    if (hooks == NULL || hooks->log.write == NULL) return;
+    char line[2048];
+    va_list args;
+    va_start(args, fmt);
+    const int n = vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    if (n >= 0) hooks->log.write(hooks->log.user, level, line);
+}
+
+bool cxr_stop_asked(const cxr_hooks *hooks)
+{
+    return hooks != NULL && hooks->should_stop != NULL && hooks->should_stop(hooks->user);
+}
+
+double cxr_now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* CPUs of this cgroup's quota (cgroup v2), or 0 when there is none. */
+static int cgroup_quota(void)
+{
+    FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+    if (f == NULL) return 0;
+    long quota = 0, period = 0;
+    const int read = fscanf(f, "%ld %ld", &quota, &period);
+    (void)fclose(f);
+    return read == 2 && period > 0 ? (int)((quota + period - 1) / period) : 0;
+}
+
+int cxr_thread_grant(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    const int quota = cgroup_quota();
+    if (quota > 0 && quota < n) n = quota;
+    return n < 1 ? 1 : n;
+}

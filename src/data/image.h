@@ -1,0 +1,45 @@
+/* Pictures as one channel of 8-bit pixels, decoded from untrusted bytes, and the transforms that make them the network's
+ * input. Every transform equals torchvision's on a PIL image of mode L to within 1 grey level (tests/data). */
+#ifndef CXR_DATA_IMAGE_H
+#define CXR_DATA_IMAGE_H
+#include "cxr/cxr.h"
+
+typedef struct cxr_image {
+    uint8_t *pixels; /* row-major, no padding */
+    int width, height;
+} cxr_image;
+
+/* Decodes JPEG (grey, RGB, CMYK/YCCK) or PNG (all depths, palette, alpha over black), told by content and not by name, with
+ * EXIF orientation applied. Colour becomes luma (ITU-R 601, as PIL's convert("L")); 16-bit keeps its high byte. `name` is for
+ * the sentence. CXR_EDATA when unreadable or truncated, CXR_ELIMIT when over a limit. On failure *out is zeroed. */
+CXR_MUST_CHECK cxr_status cxr_image_decode(cxr_image *out, const void *data, size_t len, const char *name,
+                                           const cxr_limits *lim, cxr_error *err);
+CXR_MUST_CHECK cxr_status cxr_image_load(cxr_image *out, const char *path, const cxr_limits *lim, cxr_error *err);
+CXR_MUST_CHECK cxr_status cxr_image_new(cxr_image *out, int width, int height, cxr_error *err);
+void cxr_image_free(cxr_image *img); /* zeroes it */
+/* Writes a grey JPEG of that quality (1..100), atomically. */
+CXR_MUST_CHECK cxr_status cxr_image_write_jpeg(const cxr_image *img, const char *path, int quality, cxr_error *err);
+
+/* A region of an image, in pixels, edges may be fractional; as PIL's resize(box=). */
+typedef struct cxr_box {
+    double left, top, right, bottom;
+} cxr_box;
+/* Bilinear with antialias (triangle filter scaled with the reduction), 8-bit fixed point as PIL's Image.resize. box NULL: the
+ * whole image. `out` is allocated. */
+CXR_MUST_CHECK cxr_status cxr_image_resize(cxr_image *out, const cxr_image *in, int width, int height, const cxr_box *box,
+                                           cxr_error *err);
+/* The preprocessing's resize rule: the network's square input. */
+CXR_MUST_CHECK cxr_status cxr_image_prepare(cxr_image *out, const cxr_image *in, const cxr_preprocess *pre, cxr_error *err);
+
+/* In place. */
+void cxr_image_flip(cxr_image *img);                     /* horizontally */
+void cxr_image_brightness(cxr_image *img, float factor); /* PIL ImageEnhance.Brightness */
+void cxr_image_contrast(cxr_image *img, float factor);   /* PIL ImageEnhance.Contrast   */
+/* About the centre, counter-clockwise, nearest neighbour, black fill, same size: torchvision's rotate() on PIL images. */
+CXR_MUST_CHECK cxr_status cxr_image_rotate(cxr_image *img, float degrees, cxr_error *err);
+
+/* Resizes by the rule and, when `aug` is not NULL, applies its transforms with the numbers of `key`. out->width and
+ * out->height are pre->size and out->pixels is the caller's, size * size bytes. */
+CXR_MUST_CHECK cxr_status cxr_image_to_input(uint8_t *out, const cxr_image *in, const cxr_preprocess *pre,
+                                             const cxr_augment *aug, uint64_t key, cxr_error *err);
+#endif

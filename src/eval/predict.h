@@ -1,0 +1,11 @@
+/* Runs a model over images: loader -> program -> probabilities. Both `predict` and `evaluate` come through here. */
+#ifndef CXR_EVAL_PREDICT_H
+#define CXR_EVAL_PREDICT_H
+#include "cxr/cxr.h"
+
+/* Called for each path in order. status CXR_OK: probabilities has the model's classes; else why the image has none. */
+typedef cxr_status (*cxr_outcome_fn)(void *user, size_t index, const cxr_error *outcome, const float *probabilities);
+
+CXR_MUST_CHECK cxr_status cxr_predict_paths(const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,
+                                            const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err);
+#endif

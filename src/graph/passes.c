@@ -1,0 +1,86 @@
+#include "graph/graph.h"
+#include <math.h>
+#include <string.h>
+
+/* The last node whose name is `stage` or begins with "stage."; -1: none. */
+static int last_of_stage(const cxr_graph *g, const char *stage)
+{
+    const size_t len = strlen(stage);
+    int last = -1;
+    for (int i = 0; i < g->node_count; i++) {
+        const char *name = g->nodes[i].name;
+        if (strncmp(name, stage, len) == 0 && (name[len] == '.' || name[len] == '\0')) last = i;
+    }
+    return last;
+}
+
+cxr_status cxr_graph_cut(const cxr_graph *g, const char *freeze, int *last, cxr_error *err)
+{
+    static const char *const cuts[][2] = {{"none", "normalize"}, {"layer1", "layer1"}, {"layer2", "layer2"},
+                                          {"layer3", "layer3"},  {"layer4", "layer4"}, {"backbone", "avgpool"}};
+    for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
+        if (strcmp(freeze, cuts[i][0]) != 0) continue;
+        *last = last_of_stage(g, cuts[i][1]);
+        if (*last >= 0) return CXR_OK;
+    }
+    return cxr_fail(err, CXR_EUSAGE, "cannot freeze \"%s\": backbone, layer1, layer2, layer3, layer4 or none", freeze);
+}
+
+void cxr_fold_batchnorm(const cxr_graph *g, const float *params, int conv, int batchnorm, float *weight, float *bias)
+{
+    const cxr_param *w = cxr_graph_param(g, conv, CXR_WEIGHT);
+    const float *from = params + w->offset;
+    const float *gamma = params + cxr_graph_param(g, batchnorm, CXR_BN_WEIGHT)->offset;
+    const float *beta = params + cxr_graph_param(g, batchnorm, CXR_BN_BIAS)->offset;
+    const float *mean = params + cxr_graph_param(g, batchnorm, CXR_BN_MEAN)->offset;
+    const float *var = params + cxr_graph_param(g, batchnorm, CXR_BN_VAR)->offset;
+    const size_t out = (size_t)w->dims[0], each = w->count / out;
+    for (size_t o = 0; o < out; o++) {
+        const double scale = (double)gamma[o] / sqrt((double)var[o] + (double)g->nodes[batchnorm].epsilon);
+        for (size_t i = 0; i < each; i++) weight[o * each + i] = (float)((double)from[o * each + i] * scale);
+        bias[o] = (float)((double)beta[o] - (double)mean[o] * scale);
+    }
+}
+
+int cxr_graph_uses(const cxr_graph *g, int node, int first, int last)
+{
+    int uses = 0;
+    for (int i = first; i <= last; i++) uses += (g->nodes[i].in[0] == node) + (g->nodes[i].in[1] == node);
+    return uses;
+}
+
+/* True when node `next` exists in the span, has that op, and is the only reader of `value`. */
+static bool follows(const cxr_graph *g, int value, int next, cxr_op op, int first, int last)
+{
+    return next <= last && g->nodes[next].op == op && (g->nodes[next].in[0] == value || g->nodes[next].in[1] == value) &&
+           cxr_graph_uses(g, value, first, last) == 1;
+}
+
+static cxr_fused fuse_conv(const cxr_graph *g, int conv, int first, int last)
+{
+    cxr_fused f = {.node = conv, .batchnorm = -1, .add_input = -1, .output = conv};
+    int next = conv + 1;
+    if (follows(g, f.output, next, CXR_OP_BATCHNORM, first, last)) f.batchnorm = f.output = next++;
+    if (follows(g, f.output, next, CXR_OP_ADD, first, last)) {
+        const cxr_node *add = &g->nodes[next];
+        f.add_input = add->in[0] == f.output ? add->in[1] : add->in[0];
+        f.output = next++;
+    }
+    if (follows(g, f.output, next, CXR_OP_RELU, first, last)) {
+        f.relu = true;
+        f.output = next;
+    }
+    return f;
+}
+
+int cxr_graph_fuse(const cxr_graph *g, int first, int last, cxr_fused *out)
+{
+    int count = 0;
+    for (int i = first; i <= last;) {
+        cxr_fused f = {.node = i, .batchnorm = -1, .add_input = -1, .output = i};
+        if (g->nodes[i].op == CXR_OP_CONV) f = fuse_conv(g, i, first, last);
+        out[count++] = f;
+        i = f.output + 1;
+    }
+    return count;
+}

@@ -1,0 +1,39 @@
+/* A model: graph, parameters, preprocessing, classes, threshold, and the receipt of its training. One safetensors file holds
+ * it whole; its tensors carry torchvision's names. */
+#ifndef CXR_MODEL_MODEL_H
+#define CXR_MODEL_MODEL_H
+#include "graph/graph.h"
+#include "graph/params.h"
+#include "model/weights.h"
+
+struct cxr_model {
+    char arch[16];
+    int head[CXR_MAX_HEAD];
+    int head_count;
+    float dropout;
+    char freeze[16];
+    cxr_preprocess preprocess;
+    char **classes;
+    int class_count;
+    int positive;     /* two classes: index 1; else -1 */
+    double threshold; /* 0.5 until fitted */
+    char *receipt;    /* JSON text: data fingerprint, arguments, seed, versions; NULL: none */
+    cxr_graph graph;
+    float *params; /* canonical, graph.float_count */
+};
+
+/* A new network with random parameters. classes: `count` names, copied; NULL: "0", "1", ... */
+CXR_MUST_CHECK cxr_status cxr_model_build(cxr_model **out, const cxr_train_opts *o, const char *const *classes, int count,
+                                          cxr_error *err);
+/* Copies the backbone's tensors (all but fc.*) from a weight file. Wrong shape: CXR_EDATA with both shapes. Missing tensors are
+ * CXR_EDATA, listed, unless they match the glob allow_missing (fnmatch; may be NULL); then they keep their random start, with a
+ * warning. Unexpected ones are listed as a warning; fc.* and num_batches_tracked are expected to be left over. */
+CXR_MUST_CHECK cxr_status cxr_model_load_backbone(cxr_model *m, const char *path, const char *allow_missing,
+                                                  const cxr_hooks *hooks, cxr_error *err);
+/* Writes the model file. `extra` (may be NULL) are further tensors and `extra_meta` further metadata pairs, which a checkpoint
+ * adds to the model it holds. */
+CXR_MUST_CHECK cxr_status cxr_model_write(const cxr_model *m, const char *path, const cxr_weight_out *extra, size_t extra_count,
+                                          const char *const *extra_meta, size_t extra_meta_count, cxr_error *err);
+/* Builds the model a weight file describes and copies its parameters. cxr_model_open is read + this. */
+CXR_MUST_CHECK cxr_status cxr_model_from_weights(cxr_model **out, const cxr_weights *w, const char *path, cxr_error *err);
+#endif

@@ -1,0 +1,13 @@
+/* The files of a run folder that others read: results.csv, metrics.json, predictions.csv. */
+#ifndef CXR_REPORT_TABLES_H
+#define CXR_REPORT_TABLES_H
+#include "eval/metrics.h"
+
+/* epoch,train_loss,val_loss,val_accuracy,lr,seconds,images_per_second */
+CXR_MUST_CHECK cxr_status cxr_write_results(const char *path, const cxr_epoch *epochs, size_t count, cxr_error *err);
+/* One object; every figure is {"value": x} (null when undefined), more than two classes add "per_class". */
+CXR_MUST_CHECK cxr_status cxr_write_metrics(const char *path, const cxr_metrics *m, const char *const *classes, cxr_error *err);
+/* path,label,prediction,probability_<CLASS>... ; probabilities with 9 significant digits (a float's round trip). */
+CXR_MUST_CHECK cxr_status cxr_write_predictions(const char *path, const cxr_predictions *p, int positive, double threshold,
+                                                cxr_error *err);
+#endif
