@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 typedef struct sequence {
-    char name[16];
+    char name[32];
     int next;
 } sequence;
 

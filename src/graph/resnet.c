@@ -52,7 +52,7 @@ cxr_status cxr_graph_resnet(cxr_graph *g, const char *arch, const cxr_preprocess
     for (int stage = 0; stage < 4; stage++) {
         const int channels = 64 << stage;
         for (int block = 0; block < blocks[stage]; block++) {
-            char name[16];
+            char name[32];
             (void)snprintf(name, sizeof name, "layer%d.%d", stage + 1, block);
             x = basic_block(g, x, name, in_channels, channels, stage > 0 && block == 0 ? 2 : 1);
             in_channels = channels;
