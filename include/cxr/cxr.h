@@ -175,6 +175,8 @@ typedef struct cxr_hooks {
     void (*epoch)(void *user, const cxr_epoch *e);       /* NULL: none; after each epoch                    */
     bool (*should_stop)(void *user);                     /* NULL: never; asked between steps                */
     void *user;
+    /* NULL: none; bytes of a download so far, of its total (0: not known). From the calling thread. */
+    void (*transfer)(void *user, uint64_t done, uint64_t total);
 } cxr_hooks;
 
 typedef struct cxr_train_result {
