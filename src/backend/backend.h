@@ -38,8 +38,9 @@ typedef struct cxr_backend {
     /* Reads the parameters again after the optimiser or a load changed them. */
     cxr_status (*refresh)(cxr_program *p, cxr_error *err);
     /* Runs on the images `in` holds. *out is lent until the next forward or close. `key` decides dropout in TRAIN programs:
-     * element e (row-major over channels of image i, e = i * c + channel) of node v is kept when
-     * cxr_rng_uniform(cxr_rng_key(key, CXR_FOR_DROPOUT, 0, v), e) >= rate. INFER programs ignore it. */
+     * element e of node v (counted over the batch in (n, c, h, w) order: i * c + channel for vectors) is kept when
+     * cxr_rng_uniform(cxr_rng_key(key, CXR_FOR_DROPOUT, 0, v), e) >= rate. INFER programs ignore it. A TRAIN program with a
+     * batch norm over one value per channel (one image of 1 x 1) fails with CXR_EUSAGE: its variance does not exist. */
     cxr_status (*forward)(cxr_program *p, const cxr_tensor *in, uint64_t key, const cxr_tensor **out, cxr_error *err);
     /* TRAIN programs, after forward: adds d loss / d parameter to `grads` (canonical layout, whole graph). dout: gradient of
      * the last node's output, for the images of the last forward. No gradient flows to the span's input. */

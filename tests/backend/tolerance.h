@@ -1,0 +1,33 @@
+/* How far a backend may be from the reference one: the gap of compare.h, |got - ref| / (|ref| + rms(ref)), for each operator
+ * run alone on inputs of size about 1. The reference sums in double, so a gap is the other side's rounding: a sum of K products
+ * in f32 is off by about sqrt(K) * 6e-8 of its size when errors are independent, K * 6e-8 at worst. */
+#ifndef CXR_TESTS_TOLERANCE_H
+#define CXR_TESTS_TOLERANCE_H
+#include "graph/graph.h"
+
+typedef struct cxr_tolerance {
+    double forward, backward;
+} cxr_tolerance;
+
+static inline cxr_tolerance cxr_tolerance_of(cxr_op op)
+{
+    switch (op) {
+    case CXR_OP_INPUT:
+    case CXR_OP_ADD:
+    case CXR_OP_RELU:
+    case CXR_OP_MAXPOOL: return (cxr_tolerance){0.0, 0.0};      /* choose or add once: the same bits */
+    case CXR_OP_NORMALIZE: return (cxr_tolerance){1e-6, 0.0};   /* two f32 roundings, or a scale and a shift */
+    case CXR_OP_DROPOUT: return (cxr_tolerance){2e-7, 2e-7};    /* one product; the mask is the same bits */
+    case CXR_OP_AVGPOOL: return (cxr_tolerance){1e-5, 1e-6};    /* sum of up to 3,136 terms that may cancel */
+    case CXR_OP_LOGSOFTMAX: return (cxr_tolerance){2e-6, 5e-6}; /* exp and log of another library */
+    case CXR_OP_LINEAR: return (cxr_tolerance){2e-6, 1e-5};     /* K <= 512 forward; over the batch backward */
+    case CXR_OP_BATCHNORM: return (cxr_tolerance){1e-5, 5e-5};  /* E(x^2)-style variance in f32; sums over N, H, W */
+    case CXR_OP_CONV: return (cxr_tolerance){1e-4, 2e-4};       /* K <= 4,608, and Winograd's transforms lose 2 to 3 digits */
+    }
+    return (cxr_tolerance){0.0, 0.0};
+}
+
+/* Chains of operators, up to a whole ResNet-34 with its head: each layer's rounding, grown by those after it. Training batch
+ * norms divide by the deviation of few values and ReLU passes or stops a gradient on the sign of a rounded value. */
+#define CXR_TOLERANCE_NETWORK ((cxr_tolerance){1e-3, 1e-2})
+#endif
