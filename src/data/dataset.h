@@ -43,6 +43,8 @@ size_t cxr_dataset_count(const cxr_dataset *d, cxr_split split, int label); /* l
 typedef struct cxr_split_report {
     bool carved;      /* validation was taken from train */
     char reason[256]; /* why, in words, with counts; also when folders were split from nothing */
+    size_t crossing;  /* patients found in more than one of the given splits. They stay: the published split is kept, and
+                         file names are no proof (its counters restart). Worth a warning. */
 } cxr_split_report;
 /* Completes the split. No split given at all: test_fraction 0.15 of groups becomes test. Validation missing or smaller than
  * 32 images (the published one has 16): the given one joins train, and val_fraction of train's groups, stratified by class and

@@ -1,0 +1,106 @@
+/* A split as a file, and the fingerprint that says whether two runs saw the same data. */
+#include "base/file.h"
+#include "base/mem.h"
+#include "data/csv.h"
+#include "data/dataset.h"
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+cxr_status cxr_split_write(const cxr_dataset *d, const char *path, cxr_error *err)
+{
+    cxr_output out;
+    const cxr_status st = cxr_output_open(&out, path, err);
+    if (st != CXR_OK) return st;
+    (void)fputs("key,label,split,group\n", out.stream);
+    for (size_t i = 0; i < d->count; i++) {
+        const cxr_sample *s = &d->samples[i];
+        const char *const fields[] = {s->key, d->classes[s->label], cxr_split_name(s->split), s->group};
+        for (int f = 0; f < 4; f++) {
+            if (f > 0) (void)fputc(',', out.stream);
+            cxr_csv_put(out.stream, fields[f]);
+        }
+        (void)fputc('\n', out.stream);
+    }
+    return cxr_output_commit(&out, err);
+}
+
+static int key_order(const void *key, const void *sample)
+{
+    return strcmp(key, ((const cxr_sample *)sample)->key);
+}
+
+static bool parse_split(const char *name, cxr_split *split)
+{
+    for (int s = CXR_SPLIT_TRAIN; s <= CXR_SPLIT_NONE; s++)
+        if (strcmp(name, cxr_split_name((cxr_split)s)) == 0) {
+            *split = (cxr_split)s;
+            return true;
+        }
+    return false;
+}
+
+/* Reads the splits of the rows into splits[0..count), one per sample; `seen` marks the samples met. */
+static cxr_status read_rows(const cxr_dataset *d, const cxr_csv *csv, const char *path, cxr_split *splits, bool *seen,
+                            cxr_error *err)
+{
+    const int key = cxr_csv_column(csv, "key"), label = cxr_csv_column(csv, "label"), split = cxr_csv_column(csv, "split");
+    if (key < 0 || label < 0 || split < 0)
+        return cxr_fail(err, CXR_EDATA, "%s: the header must be key,label,split,group", path);
+    for (size_t r = 1; r < csv->row_count; r++) {
+        char **row = csv->rows[r];
+        const size_t line = csv->lines[r];
+        const cxr_sample *s = bsearch(row[key], d->samples, d->count, sizeof *d->samples, key_order);
+        if (s == NULL)
+            return cxr_fail(err, CXR_EDATA, "%s:%zu: \"%s\" is not in the data set %s", path, line, row[key], d->root);
+        const size_t i = (size_t)(s - d->samples);
+        if (strcmp(row[label], d->classes[s->label]) != 0)
+            return cxr_fail(err, CXR_EDATA, "%s:%zu: \"%s\" is labelled \"%s\" here and \"%s\" in the data set", path, line,
+                            s->key, row[label], d->classes[s->label]);
+        if (seen[i]) return cxr_fail(err, CXR_EDATA, "%s:%zu: \"%s\" is listed twice", path, line, s->key);
+        seen[i] = true;
+        if (!parse_split(row[split], &splits[i]))
+            return cxr_fail(err, CXR_EDATA, "%s:%zu: split \"%s\" is none of train, val, test, none", path, line, row[split]);
+    }
+    return CXR_OK;
+}
+
+cxr_status cxr_split_read(cxr_dataset *d, const char *path, cxr_error *err)
+{
+    cxr_csv csv;
+    cxr_status st = cxr_csv_read(&csv, path, err);
+    if (st != CXR_OK) return st;
+    cxr_split *splits = cxr_mem_new(d->count, sizeof *splits);
+    bool *seen = cxr_mem_new(d->count, sizeof *seen);
+    st = splits == NULL || seen == NULL ? cxr_mem_fail(err, path) : read_rows(d, &csv, path, splits, seen, err);
+    for (size_t i = 0; st == CXR_OK && i < d->count; i++) d->samples[i].split = seen[i] ? splits[i] : CXR_SPLIT_NONE;
+    cxr_mem_free(splits);
+    cxr_mem_free(seen);
+    cxr_csv_free(&csv);
+    return st;
+}
+
+/* One sample's line, fields ended by NUL, which no path holds. A file that is not there has no size. */
+static bool add_line(EVP_MD_CTX *ctx, const cxr_dataset *d, const cxr_sample *s)
+{
+    struct stat info;
+    const char *label = d->classes[s->label], *split = cxr_split_name(s->split);
+    char size[32] = "-";
+    if (stat(s->path, &info) == 0) (void)snprintf(size, sizeof size, "%llu", (unsigned long long)info.st_size);
+    return EVP_DigestUpdate(ctx, s->key, strlen(s->key) + 1) == 1 && EVP_DigestUpdate(ctx, label, strlen(label) + 1) == 1 &&
+           EVP_DigestUpdate(ctx, split, strlen(split) + 1) == 1 && EVP_DigestUpdate(ctx, size, strlen(size) + 1) == 1;
+}
+
+cxr_status cxr_dataset_fingerprint(const cxr_dataset *d, char hex[65], cxr_error *err)
+{
+    unsigned char digest[32];
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
+    for (size_t i = 0; ok && i < d->count; i++) ok = add_line(ctx, d, &d->samples[i]);
+    ok = ok && EVP_DigestFinal_ex(ctx, digest, NULL) == 1;
+    EVP_MD_CTX_free(ctx);
+    if (!ok) return cxr_fail(err, CXR_EINTERNAL, "%s: SHA-256 of the data set failed", d->root);
+    for (int i = 0; i < 32; i++) (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    return CXR_OK;
+}
