@@ -1,0 +1,157 @@
+/* Building a model and answering about it. Its file is model_file.c, its start from foreign weights backbone.c. */
+#include "model/model.h"
+#include "base/mem.h"
+#include "model/parts.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+static cxr_status check_preprocess(const cxr_preprocess *p, cxr_error *err)
+{
+    if (p->size < 32 || p->size > 1024) return cxr_fail(err, CXR_EUSAGE, "input size %d is not in 32..1024", p->size);
+    if (p->rule != CXR_RESIZE_SQUASH && p->rule != CXR_RESIZE_FIT && p->rule != CXR_RESIZE_CROP)
+        return cxr_fail(err, CXR_EUSAGE, "unknown resize rule %d", (int)p->rule);
+    for (int i = 0; i < 3; i++)
+        if (!(p->std[i] > 0 && p->std[i] < 1e6f && p->mean[i] > -1e6f && p->mean[i] < 1e6f))
+            return cxr_fail(err, CXR_EUSAGE, "mean %g and standard deviation %g of channel %d cannot normalise",
+                            (double)p->mean[i], (double)p->std[i], i);
+    return CXR_OK;
+}
+
+static cxr_status check_network(const cxr_train_opts *o, int classes, cxr_error *err)
+{
+    if (o->head_count < 0 || o->head_count > CXR_MAX_HEAD)
+        return cxr_fail(err, CXR_EUSAGE, "a head of %d hidden layers: at most %d", o->head_count, CXR_MAX_HEAD);
+    for (int i = 0; i < o->head_count; i++)
+        if (o->head[i] < 1 || o->head[i] > 65536)
+            return cxr_fail(err, CXR_EUSAGE, "head width %d is not in 1..65536", o->head[i]);
+    if (!(o->dropout >= 0 && o->dropout < 1))
+        return cxr_fail(err, CXR_EUSAGE, "dropout %g is not in [0, 1)", (double)o->dropout);
+    if (classes < 2 || classes > CXR_CLASSES_MAX)
+        return cxr_fail(err, CXR_EUSAGE, "%d classes: 2 to %d are possible", classes, CXR_CLASSES_MAX);
+    return check_preprocess(&o->preprocess, err);
+}
+
+static cxr_status copy_class(cxr_model *m, const char *name, cxr_error *err)
+{
+    char number[16];
+    (void)snprintf(number, sizeof number, "%d", m->class_count);
+    if (name == NULL) name = number;
+    json_t *valid = json_string(name);
+    json_decref(valid);
+    if (name[0] == '\0' || valid == NULL)
+        return cxr_fail(err, CXR_EDATA, "the name of class %d is empty or not UTF-8", m->class_count);
+    for (int i = 0; i < m->class_count; i++)
+        if (strcmp(m->classes[i], name) == 0) return cxr_fail(err, CXR_EDATA, "two classes are called %s", name);
+    m->classes[m->class_count] = cxr_mem_strdup(name);
+    if (m->classes[m->class_count] == NULL) return cxr_mem_fail(err, "class names");
+    m->class_count++;
+    return CXR_OK;
+}
+
+static cxr_status copy_classes(cxr_model *m, const char *const *names, int count, cxr_error *err)
+{
+    m->classes = cxr_mem_new((size_t)count, sizeof *m->classes);
+    cxr_status st = m->classes == NULL ? cxr_mem_fail(err, "class names") : CXR_OK;
+    for (int i = 0; i < count && st == CXR_OK; i++) st = copy_class(m, names == NULL ? NULL : names[i], err);
+    return st;
+}
+
+static cxr_status build_graph(cxr_model *m, const cxr_train_opts *o, int classes, cxr_error *err)
+{
+    int cut;
+    cxr_status st = cxr_graph_resnet(&m->graph, o->arch, &o->preprocess, err);
+    if (st == CXR_OK) st = cxr_graph_head(&m->graph, o->head, o->head_count, o->dropout, classes, err);
+    if (st == CXR_OK) st = cxr_graph_cut(&m->graph, o->freeze, &cut, err);
+    if (st != CXR_OK) return st;
+    (void)snprintf(m->arch, sizeof m->arch, "%s", o->arch);
+    (void)snprintf(m->freeze, sizeof m->freeze, "%s", o->freeze);
+    memcpy(m->head, o->head, sizeof m->head);
+    m->head_count = o->head_count;
+    m->dropout = o->dropout;
+    m->preprocess = o->preprocess;
+    m->positive = classes == 2 ? 1 : -1;
+    m->threshold = 0.5;
+    m->params = cxr_params_new(&m->graph);
+    return m->params == NULL ? cxr_mem_fail(err, "the network's parameters") : CXR_OK;
+}
+
+cxr_status cxr_model_blank(cxr_model **out, const cxr_train_opts *o, const char *const *classes, int count, cxr_error *err)
+{
+    *out = NULL;
+    cxr_status st = check_network(o, count, err);
+    if (st != CXR_OK) return st;
+    cxr_model *m = cxr_mem_new(1, sizeof *m);
+    if (m == NULL) return cxr_mem_fail(err, "a model");
+    st = copy_classes(m, classes, count, err);
+    if (st == CXR_OK) st = build_graph(m, o, count, err);
+    if (st != CXR_OK) {
+        cxr_model_close(&m);
+        return st;
+    }
+    *out = m;
+    return CXR_OK;
+}
+
+cxr_status cxr_model_build(cxr_model **out, const cxr_train_opts *o, const char *const *classes, int count, cxr_error *err)
+{
+    const cxr_status st = cxr_model_blank(out, o, classes, count, err);
+    if (st == CXR_OK) cxr_params_init(&(*out)->graph, (*out)->params, o->seed, NULL);
+    return st;
+}
+
+cxr_status cxr_model_new(cxr_model **out, const cxr_train_opts *opts, int classes, cxr_error *err)
+{
+    return cxr_model_build(out, opts, NULL, classes, err);
+}
+
+void cxr_model_close(cxr_model **model)
+{
+    if (model == NULL || *model == NULL) return;
+    cxr_model *m = *model;
+    *model = NULL;
+    for (int i = 0; i < m->class_count; i++) cxr_mem_free(m->classes[i]);
+    cxr_mem_free(m->classes);
+    cxr_mem_free(m->receipt);
+    cxr_mem_free(m->params);
+    cxr_graph_free(&m->graph);
+    cxr_mem_free(m);
+}
+
+int cxr_model_class_count(const cxr_model *model)
+{
+    return model->class_count;
+}
+
+const char *cxr_model_class_name(const cxr_model *model, int index)
+{
+    return index >= 0 && index < model->class_count ? model->classes[index] : NULL;
+}
+
+const cxr_preprocess *cxr_model_preprocess(const cxr_model *model)
+{
+    return &model->preprocess;
+}
+
+double cxr_model_threshold(const cxr_model *model)
+{
+    return model->threshold;
+}
+
+void cxr_model_summary(const cxr_model *model, void (*row)(void *user, const cxr_layer *layer), void *user)
+{
+    const cxr_graph *g = &model->graph;
+    int cut = -1;
+    if (cxr_graph_cut(g, model->freeze, &cut, NULL) != CXR_OK) return; /* cannot be: build checked it */
+    for (int i = 0; i < g->node_count; i++) {
+        const cxr_node *n = &g->nodes[i];
+        cxr_layer layer = {.name = n->name,
+                           .kind = cxr_op_name(n->op),
+                           .shape = {n->shape.c, n->shape.h, n->shape.w},
+                           .gflop = cxr_graph_flop(g, i) / 1e9};
+        for (int p = n->first_param; p < n->first_param + n->param_count; p++)
+            if (cxr_param_learnable(&g->params[p])) layer.parameters += g->params[p].count;
+        layer.trainable = i > cut && layer.parameters > 0;
+        row(user, &layer);
+    }
+}

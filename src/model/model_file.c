@@ -1,0 +1,302 @@
+/* The model file: safetensors with torchvision's tensor names, and metadata keys "cxr.*" that say what the network is and
+ * how its input is made. Values are JSON, except the plain texts cxr.arch and cxr.freeze. */
+#include "base/mem.h"
+#include "model/model.h"
+#include "model/parts.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FORMAT_VERSION "1"
+#define META_MAX       14 /* pairs of a model's own metadata */
+
+static const char *const rule_names[] = {"squash", "fit", "crop"};
+static const char intended_use[] = "Research and teaching. Not a medical device: never the basis of a clinical decision.";
+static const char licence[] =
+    "Set by the maker of this file; the starting weights and the training images keep their own terms.";
+
+/* ---- Writing ---- */
+
+typedef struct meta {
+    const char *pairs[2 * META_MAX];
+    size_t count;
+    char *owned[META_MAX]; /* jansson's texts */
+    size_t owned_count;
+    bool failed;
+} meta;
+
+static void put(meta *m, const char *key, const char *value)
+{
+    m->pairs[2 * m->count] = key;
+    m->pairs[2 * m->count + 1] = value;
+    m->count++;
+}
+
+/* Takes `value`. Reals are written with 17 digits, which give the same double back. */
+static void put_json(meta *m, const char *key, json_t *value)
+{
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    json_decref(value);
+    m->failed = m->failed || text == NULL;
+    if (text == NULL) return;
+    m->owned[m->owned_count++] = text;
+    put(m, key, text);
+}
+
+static json_t *json_head(const cxr_model *m)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < m->head_count; i++) (void)json_array_append_new(list, json_integer(m->head[i]));
+    return list;
+}
+
+static json_t *json_classes(const cxr_model *m)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < m->class_count; i++) (void)json_array_append_new(list, json_string(m->classes[i]));
+    return list;
+}
+
+static json_t *json_preprocess(const cxr_preprocess *p)
+{
+    return json_pack("{s:s, s:i, s:i, s:[f, f, f], s:[f, f, f]}", "rule", rule_names[p->rule], "size", p->size, "channels", 3,
+                     "mean", (double)p->mean[0], (double)p->mean[1], (double)p->mean[2], "std", (double)p->std[0],
+                     (double)p->std[1], (double)p->std[2]);
+}
+
+static void describe(meta *to, const cxr_model *m)
+{
+    put(to, "format", "pt");
+    put(to, "cxr.version", FORMAT_VERSION);
+    put(to, "cxr.arch", m->arch);
+    put_json(to, "cxr.head", json_head(m));
+    put_json(to, "cxr.dropout", json_real((double)m->dropout));
+    put_json(to, "cxr.classes", json_classes(m));
+    put_json(to, "cxr.preprocess", json_preprocess(&m->preprocess));
+    put_json(to, "cxr.threshold", json_real(m->threshold));
+    put_json(to, "cxr.positive", json_integer(m->positive));
+    put(to, "cxr.freeze", m->freeze);
+    if (m->receipt != NULL) put(to, "cxr.receipt", m->receipt);
+    put(to, "cxr.intended_use", intended_use);
+    put(to, "cxr.licence", licence);
+}
+
+static void list_params(cxr_weight_out *to, const cxr_model *m)
+{
+    for (int i = 0; i < m->graph.param_count; i++) {
+        const cxr_param *p = &m->graph.params[i];
+        to[i] = (cxr_weight_out){.name = p->name, .data = m->params + p->offset, .rank = p->rank};
+        for (int d = 0; d < p->rank; d++) to[i].dims[d] = p->dims[d];
+    }
+}
+
+static cxr_status write_all(const cxr_model *m, const meta *own, const char *path, const cxr_weight_out *extra,
+                            size_t extra_count, const char *const *extra_meta, size_t extra_meta_count, cxr_error *err)
+{
+    const size_t count = (size_t)m->graph.param_count;
+    cxr_weight_out *items = cxr_mem_new(count + extra_count, sizeof *items);
+    const char **pairs = cxr_mem_new(2 * (own->count + extra_meta_count), sizeof *pairs);
+    cxr_status st = CXR_OK;
+    if (items == NULL || pairs == NULL) {
+        st = cxr_mem_fail(err, "a model file's header");
+    } else {
+        list_params(items, m);
+        if (extra_count > 0) memcpy(items + count, extra, extra_count * sizeof *extra);
+        memcpy(pairs, own->pairs, 2 * own->count * sizeof *pairs);
+        if (extra_meta_count > 0) memcpy(pairs + 2 * own->count, extra_meta, 2 * extra_meta_count * sizeof *pairs);
+        st = cxr_safetensors_write(path, items, count + extra_count, pairs, own->count + extra_meta_count, err);
+    }
+    cxr_mem_free(pairs);
+    cxr_mem_free(items);
+    return st;
+}
+
+cxr_status cxr_model_write(const cxr_model *m, const char *path, const cxr_weight_out *extra, size_t extra_count,
+                           const char *const *extra_meta, size_t extra_meta_count, cxr_error *err)
+{
+    meta own = {.count = 0};
+    describe(&own, m);
+    const cxr_status st = own.failed ? cxr_mem_fail(err, "a model file's metadata")
+                                     : write_all(m, &own, path, extra, extra_count, extra_meta, extra_meta_count, err);
+    for (size_t i = 0; i < own.owned_count; i++) free(own.owned[i]);
+    return st;
+}
+
+/* ---- Reading ---- */
+
+static cxr_status bad_meta(const char *path, const char *key, cxr_error *err)
+{
+    return cxr_fail(err, CXR_EDATA, "%s: the metadata %s is missing or damaged", path, key);
+}
+
+/* The parsed value of a key; NULL when it is missing or not JSON. */
+static json_t *get_json(const cxr_weights *w, const char *key)
+{
+    const char *text = cxr_weights_meta(w, key);
+    return text == NULL ? NULL : json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+}
+
+static bool get_number(const cxr_weights *w, const char *key, double *out)
+{
+    json_t *value = get_json(w, key);
+    const bool ok = json_is_number(value);
+    if (ok) *out = json_number_value(value);
+    json_decref(value);
+    return ok;
+}
+
+static bool get_int(const json_t *value, int lo, int hi, int *out)
+{
+    if (!json_is_integer(value) || json_integer_value(value) < lo || json_integer_value(value) > hi) return false;
+    *out = (int)json_integer_value(value);
+    return true;
+}
+
+static bool read_head(cxr_train_opts *o, const cxr_weights *w)
+{
+    json_t *list = get_json(w, "cxr.head");
+    bool ok = json_is_array(list) && json_array_size(list) <= CXR_MAX_HEAD;
+    o->head_count = ok ? (int)json_array_size(list) : 0;
+    for (int i = 0; ok && i < o->head_count; i++) ok = get_int(json_array_get(list, (size_t)i), 1, 65536, &o->head[i]);
+    json_decref(list);
+    return ok;
+}
+
+static bool read_triple(float out[3], const json_t *list)
+{
+    if (json_array_size(list) != 3) return false;
+    for (size_t i = 0; i < 3; i++) {
+        if (!json_is_number(json_array_get(list, i))) return false;
+        out[i] = (float)json_number_value(json_array_get(list, i));
+    }
+    return true;
+}
+
+static bool read_preprocess(cxr_preprocess *p, const cxr_weights *w)
+{
+    json_t *all = get_json(w, "cxr.preprocess");
+    const char *rule = json_string_value(json_object_get(all, "rule"));
+    int channels, known = 0;
+    while (rule != NULL && known < 3 && strcmp(rule, rule_names[known]) != 0) known++;
+    p->rule = (cxr_resize_rule)known;
+    const bool ok = rule != NULL && known < 3 && get_int(json_object_get(all, "size"), 32, 1024, &p->size) &&
+                    get_int(json_object_get(all, "channels"), 3, 3, &channels) &&
+                    read_triple(p->mean, json_object_get(all, "mean")) && read_triple(p->std, json_object_get(all, "std"));
+    json_decref(all);
+    return ok;
+}
+
+/* Reads everything but the class names, which need their count first. */
+static cxr_status read_opts(cxr_train_opts *o, const cxr_weights *w, const char *path, cxr_error *err)
+{
+    double dropout;
+    o->arch = cxr_weights_meta(w, "cxr.arch");
+    o->freeze = cxr_weights_meta(w, "cxr.freeze");
+    if (o->arch == NULL) return bad_meta(path, "cxr.arch", err);
+    if (o->freeze == NULL) return bad_meta(path, "cxr.freeze", err);
+    if (!read_head(o, w)) return bad_meta(path, "cxr.head", err);
+    if (!get_number(w, "cxr.dropout", &dropout)) return bad_meta(path, "cxr.dropout", err);
+    if (!read_preprocess(&o->preprocess, w)) return bad_meta(path, "cxr.preprocess", err);
+    o->dropout = (float)dropout;
+    return CXR_OK;
+}
+
+static cxr_status build(cxr_model **out, const cxr_train_opts *o, const json_t *list, const char *path, cxr_error *err)
+{
+    const size_t count = json_array_size(list);
+    if (count < 2 || count > CXR_CLASSES_MAX) return bad_meta(path, "cxr.classes", err);
+    const char *names[CXR_CLASSES_MAX];
+    for (size_t i = 0; i < count; i++) {
+        names[i] = json_string_value(json_array_get(list, i));
+        if (names[i] == NULL) return bad_meta(path, "cxr.classes", err);
+    }
+    cxr_error why = {0};
+    const cxr_status st = cxr_model_blank(out, o, names, (int)count, &why);
+    if (st == CXR_OK) return CXR_OK;
+    return cxr_fail(err, st == CXR_EUSAGE ? CXR_EDATA : st, "%s: %s", path, why.text);
+}
+
+static cxr_status read_decision(cxr_model *m, const cxr_weights *w, const char *path, cxr_error *err)
+{
+    json_t *positive = get_json(w, "cxr.positive");
+    const bool ok = get_int(positive, -1, m->class_count - 1, &m->positive);
+    json_decref(positive);
+    if (!ok || (m->positive < 0) != (m->class_count > 2)) return bad_meta(path, "cxr.positive", err);
+    if (!get_number(w, "cxr.threshold", &m->threshold) || !(m->threshold >= 0 && m->threshold <= 1))
+        return bad_meta(path, "cxr.threshold", err);
+    const char *receipt = cxr_weights_meta(w, "cxr.receipt");
+    if (receipt == NULL) return CXR_OK;
+    m->receipt = cxr_mem_strdup(receipt);
+    return m->receipt == NULL ? cxr_mem_fail(err, "a model's receipt") : CXR_OK;
+}
+
+static cxr_status copy_params(cxr_model *m, const cxr_weights *w, const char *path, cxr_error *err)
+{
+    cxr_name_list missing = {0};
+    for (int i = 0; i < m->graph.param_count; i++) {
+        const cxr_param *p = &m->graph.params[i];
+        const cxr_weight *tensor = cxr_weights_find(w, p->name);
+        if (tensor == NULL) {
+            cxr_name_list_add(&missing, p->name);
+            continue;
+        }
+        const cxr_status st = cxr_model_copy_param(m, p, tensor, path, err);
+        if (st != CXR_OK) return st;
+    }
+    if (missing.count > 0)
+        return cxr_fail(err, CXR_EDATA, "%s: %d tensors of the model are missing: %s", path, missing.count,
+                        cxr_name_list_text(&missing));
+    return CXR_OK;
+}
+
+/* A checkpoint adds tensors "optim.*"; PyTorch's state_dict adds batch counters. Anything else is not ours. */
+static cxr_status check_unexpected(const cxr_model *m, const cxr_weights *w, const char *path, cxr_error *err)
+{
+    cxr_name_list names = {0};
+    for (size_t i = 0; i < w->count; i++) {
+        const char *name = w->items[i].name;
+        const bool known = strncmp(name, "optim.", 6) == 0 || cxr_is_batch_counter(name);
+        if (!known && cxr_graph_find_param(&m->graph, name) < 0) cxr_name_list_add(&names, name);
+    }
+    if (names.count == 0) return CXR_OK;
+    return cxr_fail(err, CXR_EDATA, "%s: %d tensors are not part of the model: %s", path, names.count,
+                    cxr_name_list_text(&names));
+}
+
+cxr_status cxr_model_from_weights(cxr_model **out, const cxr_weights *w, const char *path, cxr_error *err)
+{
+    *out = NULL;
+    const char *version = cxr_weights_meta(w, "cxr.version");
+    if (version == NULL)
+        return cxr_fail(err, CXR_EDATA, "%s: a weight file, but not a cxr model: it does not say its architecture and classes",
+                        path);
+    if (strcmp(version, FORMAT_VERSION) != 0)
+        return cxr_fail(err, CXR_EDATA, "%s: model format %.20s; this cxr reads format " FORMAT_VERSION, path, version);
+    cxr_train_opts o = {0};
+    cxr_status st = read_opts(&o, w, path, err);
+    if (st != CXR_OK) return st;
+    json_t *classes = get_json(w, "cxr.classes");
+    cxr_model *m = NULL;
+    st = build(&m, &o, classes, path, err);
+    json_decref(classes);
+    if (st == CXR_OK) st = copy_params(m, w, path, err);
+    if (st == CXR_OK) st = check_unexpected(m, w, path, err);
+    if (st == CXR_OK) st = read_decision(m, w, path, err);
+    if (st == CXR_OK) {
+        *out = m;
+    } else {
+        cxr_model_close(&m);
+    }
+    return st;
+}
+
+cxr_status cxr_model_open(cxr_model **out, const char *path, cxr_error *err)
+{
+    *out = NULL;
+    cxr_weights w;
+    cxr_status st = cxr_weights_read(&w, path, err);
+    if (st == CXR_OK) st = cxr_model_from_weights(out, &w, path, err);
+    cxr_weights_free(&w);
+    return st;
+}

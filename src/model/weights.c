@@ -1,0 +1,232 @@
+#include "model/weights.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "model/formats.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "weight files are little-endian and copied as they are");
+
+static const struct {
+    const char *safetensors, *torch;
+    size_t size;
+} elements[] = {
+    [CXR_ELEMENT_F64] = {"F64", "Double", 8}, [CXR_ELEMENT_F32] = {"F32", "Float", 4},
+    [CXR_ELEMENT_F16] = {"F16", "Half", 2},   [CXR_ELEMENT_BF16] = {"BF16", "BFloat16", 2},
+    [CXR_ELEMENT_I64] = {"I64", "Long", 8},   [CXR_ELEMENT_I32] = {"I32", "Int", 4},
+    [CXR_ELEMENT_I16] = {"I16", "Short", 2},  [CXR_ELEMENT_I8] = {"I8", "Char", 1},
+    [CXR_ELEMENT_U8] = {"U8", "Byte", 1},     [CXR_ELEMENT_BOOL] = {"BOOL", "Bool", 1},
+};
+
+size_t cxr_element_size(cxr_element e)
+{
+    return elements[e].size;
+}
+
+cxr_element cxr_element_of_safetensors(const char *name)
+{
+    cxr_element e = 0;
+    while (e < CXR_ELEMENT_UNKNOWN && strcmp(elements[e].safetensors, name) != 0) e++;
+    return e;
+}
+
+cxr_element cxr_element_of_torch(const char *name, size_t len)
+{
+    cxr_element e = 0;
+    while (e < CXR_ELEMENT_UNKNOWN && (strlen(elements[e].torch) != len || memcmp(elements[e].torch, name, len) != 0)) e++;
+    return e;
+}
+
+void cxr_printable(char *out, size_t room, const char *text, size_t len)
+{
+    size_t n = len < room - 1 ? len : room - 1;
+    for (size_t i = 0; i < n; i++) out[i] = text[i] >= 0x20 && text[i] < 0x7f ? text[i] : '?';
+    out[n] = '\0';
+}
+
+bool cxr_view_count(const cxr_view *v, size_t *count)
+{
+    *count = 1;
+    bool empty = false;
+    for (int i = 0; i < v->rank; i++) {
+        if (v->dims[i] < 0) return false;
+        if (v->dims[i] == 0) {
+            empty = true;
+        } else if (__builtin_mul_overflow(*count, (size_t)v->dims[i], count)) {
+            return false;
+        }
+    }
+    if (empty) *count = 0;
+    return *count <= SIZE_MAX / sizeof(double);
+}
+
+static bool name_is_plain(const char *name)
+{
+    const size_t len = strlen(name);
+    if (len == 0 || len > CXR_WEIGHT_NAME_MAX) return false;
+    for (size_t i = 0; i < len; i++)
+        if (name[i] < 0x20 || name[i] > 0x7e) return false;
+    return true;
+}
+
+/* True when every element the view names lies in its bytes. */
+static bool in_bounds(const cxr_view *v, size_t count)
+{
+    if (count == 0) return true;
+    size_t last = v->strides == NULL ? count - 1 : 0;
+    for (int i = 0; v->strides != NULL && i < v->rank; i++) {
+        size_t reach;
+        if (v->strides[i] < 0 || __builtin_mul_overflow((size_t)v->dims[i] - 1, (size_t)v->strides[i], &reach)) return false;
+        if (__builtin_add_overflow(last, reach, &last)) return false;
+    }
+    return last < v->bytes / cxr_element_size(v->element);
+}
+
+static float from_bits(uint32_t bits)
+{
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static float from_half(uint16_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, fraction = h & 0x3FFu;
+    if (exponent == 31) return from_bits(sign | 0x7F800000u | fraction << 13);
+    if (exponent > 0) return from_bits(sign | (exponent + 112) << 23 | fraction << 13);
+    const float subnormal = (float)fraction * 0x1p-24f;
+    return sign != 0 ? -subnormal : subnormal;
+}
+
+static float load(const cxr_view *v, size_t element)
+{
+    const uint8_t *p = v->data + element * cxr_element_size(v->element);
+    switch (v->element) {
+    case CXR_ELEMENT_F16: return from_half((uint16_t)cxr_load_le(p, 2));
+    case CXR_ELEMENT_BF16: return from_bits((uint32_t)cxr_load_le(p, 2) << 16);
+    case CXR_ELEMENT_F64: {
+        double d;
+        memcpy(&d, p, sizeof d);
+        return (float)d;
+    }
+    default: return from_bits((uint32_t)cxr_load_le(p, 4));
+    }
+}
+
+/* Copies the view's elements in row-major order; the index counts like an odometer. */
+static void gather(float *out, const cxr_view *v, size_t count)
+{
+    if (v->strides == NULL) {
+        for (size_t i = 0; i < count; i++) out[i] = load(v, i);
+        return;
+    }
+    int64_t index[CXR_WEIGHT_RANK] = {0};
+    size_t at = 0; /* may wrap on the way, never where it is used */
+    for (size_t i = 0; i < count; i++) {
+        out[i] = load(v, at);
+        for (int d = v->rank - 1; d >= 0; d--) {
+            at += (size_t)v->strides[d];
+            if (++index[d] < v->dims[d]) break;
+            at -= (size_t)v->dims[d] * (size_t)v->strides[d];
+            index[d] = 0;
+        }
+    }
+}
+
+static cxr_status copy_values(cxr_weight *to, const cxr_view *v, const char *path, cxr_error *err)
+{
+    to->data = cxr_mem_new(to->count, sizeof *to->data);
+    if (to->data == NULL) return cxr_mem_fail(err, v->name);
+    gather(to->data, v, to->count);
+    for (size_t i = 0; i < to->count; i++)
+        if (!isfinite(to->data[i]))
+            return cxr_fail(err, CXR_EDATA, "%s: tensor %s holds %s at index %zu", path, v->name,
+                            isnan(to->data[i]) ? "a NaN" : "an infinity", i);
+    return CXR_OK;
+}
+
+cxr_status cxr_weights_append(cxr_weights *w, size_t room, const cxr_view *v, const char *path, cxr_error *err)
+{
+    if (!name_is_plain(v->name))
+        return cxr_fail(err, CXR_EDATA, "%s: the name of tensor %zu is not 1 to %d printable ASCII characters", path, w->count,
+                        CXR_WEIGHT_NAME_MAX);
+    size_t count;
+    if (!cxr_view_count(v, &count) || !in_bounds(v, count))
+        return cxr_fail(err, CXR_EDATA, "%s: tensor %s reaches outside its data", path, v->name);
+    if (w->count == room || w->count == CXR_WEIGHT_COUNT_MAX)
+        return cxr_fail(err, CXR_ELIMIT, "%s: more than %d tensors", path, CXR_WEIGHT_COUNT_MAX);
+    cxr_weight *to = &w->items[w->count];
+    *to = (cxr_weight){.name = cxr_mem_strdup(v->name), .rank = v->rank, .count = count};
+    if (to->name == NULL) return cxr_mem_fail(err, "a tensor's name");
+    w->count++;
+    memcpy(to->dims, v->dims, sizeof to->dims);
+    return v->element <= CXR_ELEMENT_BF16 ? copy_values(to, v, path, err) : CXR_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+cxr_status cxr_weights_check_names(const cxr_weights *w, const char *path, cxr_error *err)
+{
+    const char **names = cxr_mem_new(w->count, sizeof *names);
+    if (names == NULL) return cxr_mem_fail(err, "tensor names");
+    for (size_t i = 0; i < w->count; i++) names[i] = w->items[i].name;
+    qsort(names, w->count, sizeof *names, by_name);
+    cxr_status st = CXR_OK;
+    for (size_t i = 1; i < w->count && st == CXR_OK; i++)
+        if (strcmp(names[i - 1], names[i]) == 0) st = cxr_fail(err, CXR_EDATA, "%s: two tensors are called %s", path, names[i]);
+    cxr_mem_free(names);
+    return st;
+}
+
+cxr_status cxr_weights_parse(cxr_weights *out, const cxr_source *src, cxr_error *err)
+{
+    *out = (cxr_weights){0};
+    cxr_status st;
+    if (src->len >= 9 && src->data[8] == '{') {
+        st = cxr_safetensors_parse(out, src, err);
+    } else {
+        st = cxr_fail(err, CXR_EDATA, "%s: neither a safetensors file nor a PyTorch weight file", src->path);
+    }
+    if (st != CXR_OK) cxr_weights_free(out);
+    return st;
+}
+
+cxr_status cxr_weights_read(cxr_weights *out, const char *path, cxr_error *err)
+{
+    *out = (cxr_weights){0};
+    cxr_buf file = {0};
+    cxr_status st = cxr_buf_read(&file, path, CXR_WEIGHT_FILE_MAX, err);
+    if (st == CXR_OK) st = cxr_weights_parse(out, &(cxr_source){file.data, file.len, path}, err);
+    cxr_buf_free(&file);
+    return st;
+}
+
+void cxr_weights_free(cxr_weights *w)
+{
+    for (size_t i = 0; i < w->count; i++) {
+        cxr_mem_free(w->items[i].name);
+        cxr_mem_free(w->items[i].data);
+    }
+    for (size_t i = 0; i < 2 * w->meta_count; i++) cxr_mem_free(w->meta[i]);
+    cxr_mem_free(w->items);
+    cxr_mem_free(w->meta);
+    *w = (cxr_weights){0};
+}
+
+const cxr_weight *cxr_weights_find(const cxr_weights *w, const char *name)
+{
+    for (size_t i = 0; i < w->count; i++)
+        if (strcmp(w->items[i].name, name) == 0) return &w->items[i];
+    return NULL;
+}
+
+const char *cxr_weights_meta(const cxr_weights *w, const char *key)
+{
+    for (size_t i = 0; i < w->meta_count; i++)
+        if (strcmp(w->meta[2 * i], key) == 0) return w->meta[2 * i + 1];
+    return NULL;
+}
