@@ -38,6 +38,17 @@ void cxr_image_contrast(cxr_image *img, float factor);   /* PIL ImageEnhance.Con
 /* About the centre, counter-clockwise, nearest neighbour, black fill, same size: torchvision's rotate() on PIL images. */
 CXR_MUST_CHECK cxr_status cxr_image_rotate(cxr_image *img, float degrees, cxr_error *err);
 
+/* The transforms drawn for one image by a key. `crop` is the whole image unless `cropped`. */
+typedef struct cxr_crop {
+    int left, top, width, height;
+} cxr_crop;
+typedef struct cxr_draw {
+    cxr_crop crop; /* then squashed to the input size, whatever the rule, as torchvision's RandomResizedCrop */
+    bool cropped, flip;
+    float degrees, brightness, contrast;
+} cxr_draw;
+void cxr_draw_make(cxr_draw *out, const cxr_augment *aug, int width, int height, uint64_t key);
+
 /* Resizes by the rule and, when `aug` is not NULL, applies its transforms with the numbers of `key`. out->width and
  * out->height are pre->size and out->pixels is the caller's, size * size bytes. */
 CXR_MUST_CHECK cxr_status cxr_image_to_input(uint8_t *out, const cxr_image *in, const cxr_preprocess *pre,

@@ -1,0 +1,357 @@
+#!/usr/bin/env python3
+"""Writes tests/fixtures/images: small JPEG and PNG files of every kind, what Pillow and torchvision make of them, and the
+same for every transform. Deterministic; versions and seed are recorded in README.txt there.
+
+decode.txt      FILE TOLERANCE                     one line per image of decode.pgm (PGMs, one after another)
+transforms.txt  OPERATION SOURCE TOLERANCE ARGUMENTS...   one line per image of transforms.pgm; SOURCE indexes sources.pgm
+
+Pillow up to 12 resizes rows, then columns; Pillow 13 takes the other order where it is cheaper, which moves a few pixels by
+one level. cxr keeps the one order. The tolerance of a transform is the gap between Pillow's result and Pillow's result in
+that order: 0 nearly everywhere.
+"""
+import ctypes
+import io
+import math
+import pathlib
+import struct
+import sys
+import zlib
+
+import numpy as np
+import PIL
+import torchvision
+import torchvision.transforms.functional as F
+from PIL import Image, ImageEnhance, ImageOps
+from torchvision.transforms import InterpolationMode
+
+SEED = 20240611
+OUT = pathlib.Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "images"
+rng = np.random.default_rng(SEED)
+
+
+def pgm(pixels):
+    pixels = np.asarray(pixels, dtype=np.uint8)
+    return b"P5\n%d %d\n255\n" % (pixels.shape[1], pixels.shape[0]) + pixels.tobytes()
+
+
+def picture(width, height, channels=1):
+    """Smooth waves with noise: every grey level, edges, no structure that hides an error."""
+    y, x = np.mgrid[0:height, 0:width]
+    planes = []
+    for _ in range(channels):
+        a, b, c = rng.uniform(0.05, 0.6, 3)
+        wave = np.sin(a * x + c) + np.cos(b * y - c) + 0.25 * rng.standard_normal((height, width))
+        planes.append(np.clip(128 + 60 * wave, 0, 255).astype(np.uint8))
+    return planes[0] if channels == 1 else np.stack(planes, axis=-1)
+
+
+def mild(width, height):
+    """Colour far from saturation, so that YCbCr to RGB never clips and luma has one meaning."""
+    return (96 + picture(width, height, 3) // 4).astype(np.uint8)
+
+
+# ---- PNG of any kind: Pillow reads them all but does not write them all ----
+
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+
+
+def chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def scanlines(samples, depth):
+    rows = b""
+    for row in samples:
+        flat = row.reshape(-1)
+        if depth == 16:
+            packed = flat.astype(">u2").tobytes()
+        elif depth == 8:
+            packed = flat.astype(np.uint8).tobytes()
+        else:
+            bits = "".join(format(int(v), f"0{depth}b") for v in flat)
+            bits += "0" * (-len(bits) % 8)
+            packed = bytes(int(bits[i : i + 8], 2) for i in range(0, len(bits), 8))
+        rows += b"\0" + packed
+    return rows
+
+
+def png(samples, depth, colour, interlaced=False, before=(), after=()):
+    height, width = samples.shape[:2]
+    if interlaced:
+        passes = [samples[y::dy, x::dx] for x, y, dx, dy in ADAM7]
+        raw = b"".join(scanlines(p, depth) for p in passes if p.size)
+    else:
+        raw = scanlines(samples, depth)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, int(interlaced))
+    parts = [chunk(b"IHDR", header), *before, chunk(b"IDAT", zlib.compress(raw, 9)), *after, chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+# ---- What Pillow sees ----
+
+
+def over_black(image):
+    rgba = image.convert("RGBA")
+    black = Image.new("RGB", image.size)
+    black.paste(rgba.convert("RGB"), mask=rgba.getchannel("A"))
+    return black.convert("L")
+
+
+def reference(data):
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        grey = np.asarray(image).astype(np.uint16)
+        high = (grey >> 8).astype(np.uint8)
+        clear = image.info.get("transparency")
+        return high if clear is None else np.where(grey == clear, 0, high)
+    if image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
+        return np.asarray(over_black(image))
+    return np.asarray(image.convert("L"))
+
+
+def jpeg(pixels, mode, **options):
+    out = io.BytesIO()
+    Image.fromarray(pixels, mode).save(out, "JPEG", **{"quality": 90, **options})
+    return out.getvalue()
+
+
+def ycck(pixels):
+    """TurboJPEG stores CMYK as YCCK with Adobe's marker."""
+    turbo = ctypes.CDLL("libturbojpeg.so.0")
+    turbo.tjInitCompress.restype = ctypes.c_void_p
+    handle = ctypes.c_void_p(turbo.tjInitCompress())
+    buffer, size = ctypes.c_void_p(), ctypes.c_ulong()
+    height, width = pixels.shape[:2]
+    source = pixels.tobytes()
+    cmyk, full_colour = 11, 0
+    assert turbo.tjCompress2(handle, source, width, 0, height, cmyk, ctypes.byref(buffer), ctypes.byref(size),
+                             full_colour, 95, 0) == 0
+    data = ctypes.string_at(buffer, size.value)
+    turbo.tjFree(buffer)
+    turbo.tjDestroy(handle)
+    return data
+
+
+def jpegs():
+    grey, colour = picture(29, 23), mild(29, 23)
+    same = np.repeat(grey[:, :, None], 3, axis=2)
+    yield "grey.jpg", jpeg(grey, "L"), 0
+    yield "grey_progressive.jpg", jpeg(grey, "L", progressive=True), 0
+    yield "grey_as_ycc.jpg", jpeg(same, "RGB"), 1
+    yield "grey_as_ycc_420.jpg", jpeg(same, "RGB", subsampling=2), 1
+    yield "colour_444.jpg", jpeg(colour, "RGB", subsampling=0), 1
+    yield "colour_420.jpg", jpeg(colour, "RGB", subsampling=2), 1
+    yield "colour_progressive.jpg", jpeg(colour, "RGB", progressive=True), 1
+    yield "rgb.jpg", jpeg(picture(29, 23, 3), "RGB", keep_rgb=True), 0
+    yield "cmyk.jpg", jpeg(picture(29, 23, 4), "CMYK"), 0
+    yield "ycck.jpg", ycck(picture(29, 23, 4)), 0
+    yield "one_pixel.jpg", jpeg(picture(1, 1), "L"), 0
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        yield f"exif_{orientation}.jpg", jpeg(picture(19, 11), "L", exif=exif), 0
+
+
+def pngs():
+    def levels(depth, channels=1):
+        shape = (13, 21) if channels == 1 else (13, 21, channels)
+        return rng.integers(0, 1 << depth, shape)
+
+    def palette(count):
+        return chunk(b"PLTE", rng.integers(0, 256, 3 * count).astype(np.uint8).tobytes())
+
+    for depth in (1, 2, 4, 8, 16):
+        yield f"grey_{depth}.png", png(levels(depth), depth, 0), 0
+    for depth in (1, 2, 4, 8):
+        yield f"palette_{depth}.png", png(levels(depth), depth, 3, before=[palette(1 << depth)]), 0
+    clear = chunk(b"tRNS", bytes([0, 64, 128, 255]))
+    yield "palette_clear.png", png(levels(2), 2, 3, before=[palette(4), clear]), 0
+    for depth in (8, 16):
+        yield f"rgb_{depth}.png", png(levels(depth, 3), depth, 2), 0
+        yield f"grey_alpha_{depth}.png", png(levels(depth, 2), depth, 4), 0
+        yield f"rgba_{depth}.png", png(levels(depth, 4), depth, 6), 0
+    samples = levels(8)
+    yield "grey_clear.png", png(samples, 8, 0, before=[chunk(b"tRNS", struct.pack(">H", samples[3, 4]))]), 0
+    samples = levels(16)
+    yield "grey_clear_16.png", png(samples, 16, 0, before=[chunk(b"tRNS", struct.pack(">H", samples[3, 4]))]), 0
+    samples = levels(8, 3)
+    yield "rgb_clear.png", png(samples, 8, 2, before=[chunk(b"tRNS", struct.pack(">3H", *samples[3, 4]))]), 0
+    yield "grey_8_interlaced.png", png(levels(8), 8, 0, True), 0
+    yield "grey_1_interlaced.png", png(levels(1), 1, 0, True), 0
+    yield "rgba_8_interlaced.png", png(levels(8, 4), 8, 6, True), 0
+    yield "grey_16_interlaced.png", png(levels(16), 16, 0, True), 0
+    yield "one_pixel.png", png(levels(8)[:1, :1], 8, 0), 0
+    exif = chunk(b"eXIf", b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0")
+    yield "exif_6.png", png(levels(8), 8, 0, before=[exif]), 0
+    yield "exif_6_at_end.png", png(levels(8), 8, 0, after=[exif]), 0
+    broken = bytearray(chunk(b"tEXt", b"Comment\0not what was meant"))
+    broken[-1] ^= 1
+    yield "damaged_comment.png", png(levels(8), 8, 0, before=[bytes(broken)]), 0
+
+
+def repaired(data):
+    """Pillow refuses a PNG for a damaged comment: its pixels are those of the file without the damage."""
+    at = data.index(b"tEXt")
+    (length,) = struct.unpack(">I", data[at - 4 : at])
+    end = at + 4 + length
+    return data[:end] + struct.pack(">I", zlib.crc32(data[at:end])) + data[end + 4 :]
+
+
+def write_decode():
+    lines, images = [], b""
+    for name, data, tolerance in [*jpegs(), *pngs()]:
+        (OUT / name).write_bytes(data)
+        lines.append(f"{name} {tolerance}")
+        images += pgm(reference(data if name != "damaged_comment.png" else repaired(data)))
+    (OUT / "mislabelled.jpg").write_bytes((OUT / "grey_8.png").read_bytes())
+    lines.append("mislabelled.jpg 0")
+    images += pgm(reference((OUT / "grey_8.png").read_bytes()))
+    (OUT / "decode.txt").write_text("\n".join(lines) + "\n")
+    (OUT / "decode.pgm").write_bytes(images)
+
+
+# ---- Transforms ----
+
+
+def resize(image, width, height, *box):
+    return image.resize((width, height), Image.BILINEAR, box=box or None)
+
+
+def rule(image, name, size):
+    if name == "squash":
+        return F.resize(image, [size, size], InterpolationMode.BILINEAR, antialias=True)
+    if name == "fit":
+        return ImageOps.pad(image, (size, size), Image.BILINEAR, color=0)
+    return F.center_crop(F.resize(image, size, InterpolationMode.BILINEAR, antialias=True), [size, size])
+
+
+MASK = (1 << 64) - 1
+
+
+def mix64(x):
+    x = (x + 0x9E3779B97F4A7C15) & MASK
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
+    return x ^ (x >> 31)
+
+
+def f32(value):
+    return float(np.float32(value))
+
+
+def augment(image, name, size, key, flip, degrees, scale, brightness, contrast):
+    """torchvision's functions with the numbers that the key stands for."""
+    flip, degrees, scale, brightness, contrast = map(f32, (flip, degrees, scale, brightness, contrast))
+
+    def between(low, high, i):
+        return low + (high - low) * ((mix64(key ^ mix64(i)) >> 40) / (1 << 24))
+
+    if scale > 0:
+        width, height = image.size
+        for i in range(16, 56, 4):
+            area = width * height * between(scale, 1, i)
+            ratio = math.exp(between(math.log(3 / 4), math.log(4 / 3), i + 1))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                top, left = int(between(0, height - h + 1, i + 2)), int(between(0, width - w + 1, i + 3))
+                break
+        else:
+            w = round(height * 4 / 3) if width / height > 4 / 3 else width
+            h = round(width / (3 / 4)) if width / height < 3 / 4 else height
+            left, top = (width - w) // 2, (height - h) // 2
+        image = F.resized_crop(image, top, left, h, w, [size, size], InterpolationMode.BILINEAR, antialias=True)
+    else:
+        image = rule(image, name, size)
+    if between(0, 1, 0) < flip:
+        image = F.hflip(image)
+    image = F.rotate(image, f32(between(-degrees, degrees, 1)), InterpolationMode.NEAREST, fill=0)
+    image = F.adjust_brightness(image, f32(between(1 - brightness, 1 + brightness, 2)))
+    return F.adjust_contrast(image, f32(between(1 - contrast, 1 + contrast, 3)))
+
+
+def cases():
+    sizes = [(32, 32), (61, 47), (1, 1), (13, 90), (90, 70), (60, 46), (7, 47), (61, 5), (300, 2)]
+    for source in range(5):
+        for size in sizes:
+            yield ("resize", source, *size)
+    boxes = [(0, 0, 30, 20), (3.25, 5.5, 50.75, 40.125), (10, 10, 11, 11), (0.3, 0.7, 60.9, 46.6), (20, 0, 61, 47)]
+    for box in boxes:
+        for size in [(32, 32), (9, 70)]:
+            yield ("resize", 0, *size, *box)
+    for source in range(5):
+        for name in ("squash", "fit", "crop"):
+            for size in (32, 45, 64):
+                yield ("rule", source, name, size)
+    for degrees in (0, 10, -10, 3.7, 45, 90, 180, 270, -90, 0.01, 359.9, 123.456, -7.25, 60, 30, -180, 725):
+        yield ("rotate", 0, degrees)
+        yield ("rotate", 1, degrees)
+        yield ("rotate", 5, degrees)
+    for source in (0, 1, 4):
+        yield ("flip", source)
+        for factor in (0, 0.25, 0.7, 0.999, 1, 1.3, 2):
+            yield ("brightness", source, factor)
+            yield ("contrast", source, factor)
+    for i in range(24):
+        key = mix64(SEED + i)
+        crop = 0.3 if i % 2 else 0
+        yield ("augment", i % 5, ("squash", "fit", "crop")[i % 3], 40, key, 0.5, 25, crop, 0.4, 0.3)
+
+
+def transform(image, operation, arguments):
+    if operation == "resize":
+        return resize(image, *arguments)
+    if operation == "rule":
+        return rule(image, *arguments)
+    if operation == "rotate":
+        return F.rotate(image, f32(arguments[0]), InterpolationMode.NEAREST, fill=0)
+    if operation == "flip":
+        return F.hflip(image)
+    if operation == "augment":
+        return augment(image, *arguments)
+    enhance = {"brightness": ImageEnhance.Brightness, "contrast": ImageEnhance.Contrast}[operation]
+    return enhance(image).enhance(f32(arguments[0]))
+
+
+PILLOW_RESIZE = Image.Image.resize
+
+
+def rows_then_columns(image, size, resample=None, box=None, reducing_gap=None):
+    left, top, right, bottom = box or (0, 0, *image.size)
+    rows = PILLOW_RESIZE(image, (size[0], image.height), resample, (left, 0, right, image.height))
+    return PILLOW_RESIZE(rows, size, resample, (0, top, size[0], bottom))
+
+
+def golden(image, operation, arguments):
+    want = np.asarray(transform(image, operation, arguments)).astype(int)
+    Image.Image.resize = rows_then_columns
+    other = np.asarray(transform(image, operation, arguments)).astype(int)
+    Image.Image.resize = PILLOW_RESIZE
+    tolerance = abs(want - other).max()
+    assert tolerance <= (2 if operation == "augment" else 1)
+    return want, tolerance
+
+
+def write_transforms():
+    sources = [picture(61, 47), picture(40, 40), picture(3, 2), picture(17, 120), picture(1, 1), picture(33, 33)]
+    (OUT / "sources.pgm").write_bytes(b"".join(pgm(s) for s in sources))
+    lines, images = [], b""
+    for operation, source, *arguments in cases():
+        want, tolerance = golden(Image.fromarray(sources[source], "L"), operation, arguments)
+        lines.append(" ".join(map(str, (operation, source, tolerance, *arguments))))
+        images += pgm(want)
+    (OUT / "transforms.txt").write_text("\n".join(lines) + "\n")
+    (OUT / "transforms.pgm").write_bytes(images)
+
+
+def main():
+    OUT.mkdir(parents=True, exist_ok=True)
+    write_decode()
+    write_transforms()
+    versions = f"Python {sys.version.split()[0]}, Pillow {PIL.__version__}, torchvision {torchvision.__version__}, numpy {np.__version__}"
+    (OUT / "README.txt").write_text(f"Written by tools/golden/make_images.py with seed {SEED} and {versions}.\n")
+
+
+if __name__ == "__main__":
+    main()
