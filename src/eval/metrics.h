@@ -17,8 +17,11 @@ typedef struct cxr_predictions {
  * lower index of equals). */
 int cxr_decide(const float *probability, int classes, int positive, double threshold);
 
-/* CXR_EDATA for no image, a NaN or a probability outside 0..1. A figure that is not defined (one class only) is NaN.
- * positive: index, or -1 for macro means over more than two classes. */
+/* Two classes: `positive` is 0 or 1, the figures are that class's, and `threshold` decides. More: `positive` is -1, `threshold`
+ * is only kept, and sensitivity to AUPRC are means over the classes, each against the rest, with per_class values.
+ * Balanced accuracy is the mean recall of the classes that occur. A figure that is not defined (AUROC with one class only, PPV
+ * of a class never predicted) is NaN, and so is a mean that needs it. The loss is in nats, of probabilities clipped to
+ * [2^-23, 1 - 2^-23]. CXR_EDATA: no image, a label out of range, a probability that is NaN or outside 0..1. */
 CXR_MUST_CHECK cxr_status cxr_metrics_compute(cxr_metrics **out, const cxr_predictions *p, int positive, double threshold,
                                               cxr_error *err);
 #endif
