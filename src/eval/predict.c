@@ -1,0 +1,119 @@
+#include "eval/predict.h"
+#include "backend/backend.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "data/loader.h"
+#include "model/model.h"
+#include <math.h>
+#include <string.h>
+
+#define BATCHES_AHEAD 3
+
+void cxr_run_opts_default(cxr_run_opts *o)
+{
+    *o = (cxr_run_opts){.batch_size = 64, .device = CXR_DEVICE_AUTO};
+    cxr_limits_default(&o->limits);
+}
+
+/* A model ready to run: loader -> input -> program -> log-probabilities. */
+typedef struct runner {
+    const cxr_model *model;
+    const cxr_backend *backend;
+    cxr_program *program;
+    cxr_tensor *input;
+    cxr_loader *loader;
+    float *probabilities; /* (batch, classes) */
+    uint32_t *order;
+} runner;
+
+static void runner_close(runner *r)
+{
+    cxr_loader_close(&r->loader);
+    if (r->backend != NULL) {
+        r->backend->close(&r->program);
+        r->backend->tensor_free(&r->input);
+    }
+    cxr_mem_free(r->probabilities);
+    cxr_mem_free(r->order);
+}
+
+static cxr_status open_compute(runner *r, int batch, int threads, cxr_device device, cxr_error *err)
+{
+    const cxr_graph *g = &r->model->graph;
+    const cxr_compile_opts o = {.mode = CXR_INFER, .max_batch = batch, .threads = threads};
+    cxr_status st = cxr_backend_find(&r->backend, device, err);
+    if (st != CXR_OK) return st;
+    st = r->backend->compile(&r->program, g, 1, g->node_count - 1, r->model->params, &o, err);
+    if (st == CXR_OK) st = r->backend->tensor_new(&r->input, CXR_U8, batch, g->nodes[0].shape, err);
+    return st;
+}
+
+static cxr_status open_runner(runner *r, const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,
+                              cxr_error *err)
+{
+    *r = (runner){.model = m};
+    if (o->batch_size < 1 || o->batch_size > 1024 || o->threads < 0)
+        return cxr_fail(err, CXR_EUSAGE, "batch size %d (1 to 1024) or thread count %d (0 or more) is out of range",
+                        o->batch_size, o->threads);
+    const int batch = count < (size_t)o->batch_size ? (int)count : o->batch_size;
+    const int threads = o->threads > 0 ? o->threads : cxr_thread_grant();
+    const cxr_loader_opts lo = {.paths = paths,
+                                .count = count,
+                                .preprocess = &m->preprocess,
+                                .limits = o->limits,
+                                .batch_size = batch,
+                                .threads = threads,
+                                .ahead = BATCHES_AHEAD};
+    cxr_status st = open_compute(r, batch, threads, o->device, err);
+    if (st == CXR_OK) st = cxr_loader_open(&r->loader, &lo, err);
+    if (st != CXR_OK) return st;
+    r->probabilities = cxr_mem_new((size_t)batch * (size_t)m->class_count, sizeof(float));
+    r->order = cxr_mem_new(count, sizeof *r->order);
+    if (r->probabilities == NULL || r->order == NULL) return cxr_mem_fail(err, "predictions");
+    for (size_t i = 0; i < count; i++) r->order[i] = (uint32_t)i;
+    return cxr_loader_start(r->loader, r->order, count, 0, 0, false, err);
+}
+
+/* Probabilities of a batch; unreadable images are black rows here and go unused. */
+static cxr_status run_batch(runner *r, const cxr_batch *b, cxr_error *err)
+{
+    const cxr_tensor *out = NULL;
+    cxr_status st = r->backend->tensor_write(r->input, b->n, b->pixels, err);
+    if (st == CXR_OK) st = r->backend->forward(r->program, r->input, 0, &out, err);
+    if (st == CXR_OK) st = r->backend->tensor_read(out, r->probabilities, err);
+    if (st != CXR_OK) return st;
+    const size_t n = (size_t)b->n * (size_t)r->model->class_count;
+    for (size_t i = 0; i < n; i++) r->probabilities[i] = expf(r->probabilities[i]);
+    return CXR_OK;
+}
+
+static cxr_status deliver(const runner *r, const cxr_batch *b, cxr_outcome_fn fn, void *user, cxr_error *err)
+{
+    for (int i = 0; i < b->n; i++) {
+        const float *p = r->probabilities + (size_t)i * (size_t)r->model->class_count;
+        const bool ok = b->errors[i].status == CXR_OK;
+        if (ok && !isfinite(p[0])) return cxr_fail(err, CXR_EDATA, "the model gives a probability that is not a number");
+        const cxr_status st = fn(user, b->index[i], &b->errors[i], ok ? p : NULL);
+        if (st != CXR_OK) return cxr_fail(err, st, "%s", b->errors[i].text);
+    }
+    return CXR_OK;
+}
+
+cxr_status cxr_predict_paths(const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,
+                             const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err)
+{
+    if (count == 0) return CXR_OK;
+    if (count > UINT32_MAX) return cxr_fail(err, CXR_ELIMIT, "%zu images at once, limit %u", count, UINT32_MAX);
+    runner r;
+    cxr_status st = open_runner(&r, m, paths, count, o, err);
+    while (st == CXR_OK) {
+        cxr_batch b;
+        if (cxr_stop_asked(hooks)) st = cxr_fail(err, CXR_ESTOPPED, "stopped");
+        if (st == CXR_OK) st = cxr_loader_next(r.loader, &b, NULL, err);
+        if (st != CXR_OK || b.n == 0) break;
+        st = run_batch(&r, &b, err);
+        if (st == CXR_OK) st = deliver(&r, &b, fn, user, err);
+    }
+    runner_close(&r);
+    return st;
+}

@@ -1,0 +1,266 @@
+#include "report/run.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "report/plot.h"
+#include "report/tables.h"
+#include "train/options.h"
+#include "train/trainer.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct run {
+    const char *folder;
+    cxr_hooks hooks;  /* the caller's, with a logger that also writes log.txt */
+    cxr_logger outer; /* the caller's logger */
+    FILE *log;
+    cxr_dataset data;
+    cxr_model *model;
+    cxr_trainer *trainer;
+} run;
+
+/* Does `call` with the path of a file of the run as `path`. */
+#define WITH_PATH(st, r, name, call)                                                                                           \
+    do {                                                                                                                       \
+        char *path = cxr_path_join((r)->folder, name);                                                                         \
+        st = path == NULL ? cxr_mem_fail(err, "a file name") : (call);                                                         \
+        cxr_mem_free(path);                                                                                                    \
+    } while (0)
+
+static void log_to_both(void *user, cxr_level level, const char *line)
+{
+    run *r = user;
+    char stamp[32] = "";
+    const time_t now = time(NULL);
+    struct tm parts;
+    if (gmtime_r(&now, &parts) != NULL) (void)strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    if (r->log != NULL) (void)fprintf(r->log, "%s %s\n", stamp, line);
+    if (r->outer.write != NULL) r->outer.write(r->outer.user, level, line);
+}
+
+static cxr_status open_log(run *r, const cxr_hooks *hooks, cxr_error *err)
+{
+    if (hooks != NULL) r->hooks = *hooks;
+    r->outer = r->hooks.log;
+    r->hooks.log = (cxr_logger){.write = log_to_both, .user = r};
+    char *path = cxr_path_join(r->folder, CXR_RUN_LOG);
+    if (path == NULL) return cxr_mem_fail(err, "a file name");
+    r->log = fopen(path, "ae");
+    cxr_status st = CXR_OK;
+    if (r->log == NULL) st = cxr_fail(err, CXR_ECREATE, "%s: cannot create: %s", path, strerror(errno));
+    cxr_mem_free(path);
+    if (r->log != NULL) (void)setvbuf(r->log, NULL, _IOLBF, 0);
+    return st;
+}
+
+static void close_run(run *r)
+{
+    cxr_trainer_close(&r->trainer);
+    cxr_model_close(&r->model);
+    cxr_dataset_close(&r->data);
+    if (r->log != NULL) (void)fclose(r->log);
+}
+
+/* ---- What happens while it trains ---- */
+
+static cxr_status save_checkpoint(void *user, const cxr_trainer *t, cxr_error *err)
+{
+    const run *r = user;
+    cxr_status st;
+    WITH_PATH(st, r, CXR_RUN_CHECKPOINT, cxr_checkpoint_write(t, path, err));
+    return st;
+}
+
+static cxr_status save_model(const run *r, const char *name, cxr_error *err)
+{
+    cxr_status st;
+    WITH_PATH(st, r, name, cxr_model_write(r->model, path, NULL, 0, NULL, 0, err));
+    return st;
+}
+
+/* The checkpoint comes last: killed before it, the epoch is done again and writes the same files. */
+static cxr_status save_epoch(void *user, const cxr_trainer *t, bool best, cxr_error *err)
+{
+    const run *r = user;
+    const size_t rows = (size_t)t->state.epoch;
+    cxr_status st = best ? save_model(r, CXR_RUN_BEST, err) : CXR_OK;
+    if (st == CXR_OK) st = save_model(r, CXR_RUN_LAST, err);
+    if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_RESULTS, cxr_write_results(path, t->state.history, rows, err));
+    if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_PLOT, cxr_plot_results(path, t->state.history, rows, err));
+    if (st == CXR_OK) st = save_checkpoint(user, t, err);
+    const cxr_epoch *e = &t->state.history[rows - 1];
+    cxr_log(&r->hooks, CXR_DEBUG,
+            "epoch %d: train loss %.4f, validation loss %.4f, accuracy %.4f, %.1f s, %.1f images/s, waiting %.0f %%", e->epoch,
+            e->train_loss, e->val_loss, e->val_accuracy, e->seconds, e->images_per_second,
+            e->seconds > 0 ? 100.0 * t->waited / e->seconds : 0.0);
+    return st;
+}
+
+static cxr_status run_trainer(run *r, cxr_train_result *result, cxr_error *err)
+{
+    const cxr_train_events events = {.checkpoint = save_checkpoint, .epoch = save_epoch, .user = r};
+    const cxr_status st = cxr_trainer_run(r->trainer, &events, err);
+    const cxr_train_state *s = &r->trainer->state;
+    if (result != NULL)
+        *result = (cxr_train_result){.epochs_done = s->epoch,
+                                     .best_epoch = s->best_epoch,
+                                     .best_val_loss = s->best_val_loss,
+                                     .best_val_accuracy = s->best_val_accuracy};
+    return st;
+}
+
+/* ---- Starting ---- */
+
+static cxr_status log_split(const run *r, const cxr_split_report *report, cxr_error *err)
+{
+    if (report->reason[0] != '\0') cxr_log(&r->hooks, CXR_INFO, "%s", report->reason);
+    for (cxr_split s = CXR_SPLIT_TRAIN; s < CXR_SPLIT_COUNT; s++) {
+        char line[512];
+        size_t used = 0;
+        for (int c = 0; c < r->data.class_count && used < sizeof line; c++)
+            used += (size_t)snprintf(line + used, sizeof line - used, "%s%zu %s", c == 0 ? "" : ", ",
+                                     cxr_dataset_count(&r->data, s, c), r->data.classes[c]);
+        cxr_log(&r->hooks, CXR_INFO, "%s: %zu images (%s)", cxr_split_name(s), cxr_dataset_count(&r->data, s, -1), line);
+    }
+    cxr_status st;
+    WITH_PATH(st, r, CXR_RUN_SPLIT, cxr_split_write(&r->data, path, err));
+    return st;
+}
+
+static cxr_status open_dataset(run *r, const cxr_train_opts *o, cxr_split_report *report, cxr_error *err)
+{
+    cxr_status st = cxr_dataset_open(&r->data, o->data, o->group_by, err);
+    if (st == CXR_OK) st = cxr_dataset_split(&r->data, o->val_fraction, o->seed, report, err);
+    return st;
+}
+
+/* What a stranger needs to judge and repeat the training; stored in the model file. */
+static cxr_status write_receipt(run *r, const char *args, cxr_error *err)
+{
+    char fingerprint[65];
+    const cxr_status st = cxr_dataset_fingerprint(&r->data, fingerprint, err);
+    if (st != CXR_OK) return st;
+    r->model->receipt = cxr_mem_printf("{\"cxr\":\"%s\",\"data_sha256\":\"%s\",\"args\":%s}", cxr_version(), fingerprint, args);
+    return r->model->receipt == NULL ? cxr_mem_fail(err, "the training receipt") : CXR_OK;
+}
+
+static cxr_status build_model(run *r, const cxr_train_opts *o, cxr_error *err)
+{
+    cxr_status st = cxr_model_build(&r->model, o, (const char *const *)r->data.classes, r->data.class_count, err);
+    if (st == CXR_OK && o->weights != NULL)
+        st = cxr_model_load_backbone(r->model, o->weights, o->allow_missing, &r->hooks, err);
+    return st;
+}
+
+static cxr_status create_folder(const run *r, cxr_error *err)
+{
+    char *args = cxr_path_join(r->folder, CXR_RUN_ARGS), *weights = cxr_path_join(r->folder, "weights");
+    cxr_status st = CXR_OK;
+    if (args == NULL || weights == NULL) st = cxr_mem_fail(err, "a file name");
+    if (st == CXR_OK && cxr_path_exists(args))
+        st = cxr_fail(err, CXR_ECREATE, "%s: already holds a run: resume it or choose another folder", r->folder);
+    if (st == CXR_OK) st = cxr_make_folders(weights, err);
+    cxr_mem_free(args);
+    cxr_mem_free(weights);
+    return st;
+}
+
+/* Everything that can be refused is refused before the folder exists; args.json, which marks it as a run, comes last. */
+static cxr_status start(run *r, const cxr_train_opts *o, const cxr_hooks *hooks, cxr_error *err)
+{
+    cxr_split_report report = {0};
+    char *args = cxr_train_opts_json(o);
+    cxr_status st = args == NULL ? cxr_mem_fail(err, "the arguments") : open_dataset(r, o, &report, err);
+    if (hooks != NULL) r->hooks = *hooks;
+    if (st == CXR_OK) st = build_model(r, o, err);
+    if (st == CXR_OK) st = write_receipt(r, args, err);
+    if (st == CXR_OK) st = cxr_trainer_open(&r->trainer, o, r->model, &r->data, &r->hooks, err);
+    if (st == CXR_OK) st = create_folder(r, err);
+    if (st == CXR_OK) st = open_log(r, hooks, err);
+    if (st == CXR_OK) st = log_split(r, &report, err);
+    if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_ARGS, cxr_file_write(path, args, strlen(args), err));
+    if (st == CXR_OK) st = save_checkpoint(r, r->trainer, err);
+    free(args);
+    return st;
+}
+
+cxr_status cxr_train(const cxr_train_opts *opts, const cxr_hooks *hooks, cxr_train_result *result, cxr_error *err)
+{
+    cxr_train_opts o = *opts;
+    char *data = NULL;
+    cxr_status st = cxr_train_opts_check(&o, err);
+    if (st != CXR_OK) return st;
+    if (o.threads == 0) o.threads = cxr_thread_grant();
+    data = realpath(o.data, NULL); /* resuming works from another folder */
+    if (data == NULL) return cxr_fail(err, CXR_ENOINPUT, "%s: %s", o.data, strerror(errno));
+    o.data = data;
+    run r = {.folder = o.out};
+    st = start(&r, &o, hooks, err);
+    if (st == CXR_OK) st = run_trainer(&r, result, err);
+    close_run(&r);
+    free(data);
+    return st;
+}
+
+/* ---- Resuming ---- */
+
+static cxr_status check_data(const run *r, const char *path, cxr_error *err)
+{
+    char fingerprint[65];
+    const cxr_status st = cxr_dataset_fingerprint(&r->data, fingerprint, err);
+    if (st != CXR_OK || (r->model->receipt != NULL && strstr(r->model->receipt, fingerprint) != NULL)) return st;
+    return cxr_fail(err, CXR_EDATA, "%s: the images changed since the run in %s was started", path, r->folder);
+}
+
+static cxr_status reopen(run *r, const cxr_train_opts *o, cxr_weights *file, cxr_error *err)
+{
+    cxr_status st = cxr_dataset_open(&r->data, o->data, o->group_by, err);
+    if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_SPLIT, cxr_split_read(&r->data, path, err));
+    if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_CHECKPOINT, cxr_checkpoint_open(file, &r->model, path, err));
+    if (st == CXR_OK) st = check_data(r, o->data, err);
+    if (st == CXR_OK) st = cxr_trainer_open(&r->trainer, o, r->model, &r->data, &r->hooks, err);
+    if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_CHECKPOINT, cxr_checkpoint_restore(r->trainer, file, path, err));
+    return st;
+}
+
+cxr_status cxr_resume(const char *folder, int threads, const cxr_hooks *hooks, cxr_train_result *result, cxr_error *err)
+{
+    run r = {.folder = folder};
+    cxr_saved_opts saved;
+    cxr_weights file = {0};
+    cxr_status st;
+    WITH_PATH(st, &r, CXR_RUN_ARGS, cxr_train_opts_read(&saved, path, err));
+    if (st != CXR_OK) return st;
+    if (threads > 0) saved.opts.threads = threads;
+    st = open_log(&r, hooks, err);
+    if (st == CXR_OK) st = reopen(&r, &saved.opts, &file, err);
+    cxr_weights_free(&file);
+    if (st == CXR_OK)
+        cxr_log(&r.hooks, CXR_INFO, "resuming in epoch %d after %llu images", r.trainer->state.epoch + 1,
+                (unsigned long long)r.trainer->state.done);
+    if (st == CXR_OK) st = run_trainer(&r, result, err);
+    close_run(&r);
+    cxr_saved_opts_free(&saved);
+    return st;
+}
+
+char *cxr_run_of_model(const char *path)
+{
+    char *folder = cxr_mem_printf("%s", path);
+    for (int up = 0; folder != NULL && up < 2; up++) {
+        char *slash = strrchr(folder, '/');
+        if (slash == NULL || slash == folder) {
+            cxr_mem_free(folder);
+            return NULL;
+        }
+        *slash = '\0';
+    }
+    char *args = folder == NULL ? NULL : cxr_path_join(folder, CXR_RUN_ARGS);
+    const bool is_run = args != NULL && cxr_path_exists(args);
+    cxr_mem_free(args);
+    if (is_run) return folder;
+    cxr_mem_free(folder);
+    return NULL;
+}

@@ -1,0 +1,100 @@
+/* A checkpoint is a model file with two more tensors, optim.m and optim.v, and the state as JSON in its metadata. */
+#include "base/mem.h"
+#include "train/trainer.h"
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STATE_KEY "cxr.checkpoint"
+
+static json_t *row_json(const cxr_epoch *e)
+{
+    return json_pack("[i,f,f,f,f,f,f]", e->epoch, e->train_loss, e->val_loss, e->val_accuracy, e->lr, e->seconds,
+                     e->images_per_second);
+}
+
+/* The state as text; NULL when memory is exhausted. */
+static char *state_text(const cxr_trainer *t)
+{
+    const cxr_train_state *s = &t->state;
+    json_t *rows = json_array();
+    for (int i = 0; i < s->epoch; i++) (void)json_array_append_new(rows, row_json(&s->history[i])); /* counted below */
+    const bool whole = rows != NULL && json_array_size(rows) == (size_t)s->epoch;
+    json_t *root = json_pack("{s:i,s:I,s:f,s:I,s:f,s:i,s:f,s:f,s:I,s:o}", "epoch", s->epoch, "done", (json_int_t)s->done,
+                             "loss_sum", s->loss_sum, "seen", (json_int_t)s->seen, "seconds", s->seconds, "best_epoch",
+                             s->best_epoch, "best_val_loss", s->best_val_loss, "best_val_accuracy", s->best_val_accuracy,
+                             "optimizer_steps", (json_int_t)t->optim.steps, "history", rows);
+    char *text = whole && root != NULL ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(root);
+    return text;
+}
+
+cxr_status cxr_checkpoint_write(const cxr_trainer *t, const char *path, cxr_error *err)
+{
+    const cxr_optim *o = &t->optim;
+    const cxr_weight_out moments[2] = {{.name = "optim.m", .data = o->m, .rank = 1, .dims = {(int64_t)o->count}},
+                                       {.name = "optim.v", .data = o->v, .rank = 1, .dims = {(int64_t)o->count}}};
+    char *text = state_text(t);
+    if (text == NULL) return cxr_mem_fail(err, "a checkpoint");
+    const char *const meta[2] = {STATE_KEY, text};
+    const cxr_status st = cxr_model_write(t->model, path, moments, o->v == NULL ? 1 : 2, meta, 1, err);
+    free(text);
+    return st;
+}
+
+cxr_status cxr_checkpoint_open(cxr_weights *file, cxr_model **model, const char *path, cxr_error *err)
+{
+    *model = NULL;
+    cxr_status st = cxr_weights_read(file, path, err);
+    if (st == CXR_OK) st = cxr_model_from_weights(model, file, path, err);
+    if (st != CXR_OK) cxr_weights_free(file);
+    return st;
+}
+
+static bool read_rows(cxr_train_state *s, const json_t *rows, int room)
+{
+    if (!json_is_array(rows) || s->epoch < 0 || s->epoch > room || json_array_size(rows) != (size_t)s->epoch) return false;
+    for (int i = 0; i < s->epoch; i++) {
+        cxr_epoch *e = &s->history[i];
+        if (json_unpack(json_array_get(rows, (size_t)i), "[i,F,F,F,F,F,F]", &e->epoch, &e->train_loss, &e->val_loss,
+                        &e->val_accuracy, &e->lr, &e->seconds, &e->images_per_second) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool read_state(cxr_trainer *t, json_t *root)
+{
+    cxr_train_state *s = &t->state;
+    json_int_t done = 0, seen = 0, steps = 0;
+    json_t *rows = NULL;
+    if (json_unpack(root, "{s:i,s:I,s:F,s:I,s:F,s:i,s:F,s:F,s:I,s:o}", "epoch", &s->epoch, "done", &done, "loss_sum",
+                    &s->loss_sum, "seen", &seen, "seconds", &s->seconds, "best_epoch", &s->best_epoch, "best_val_loss",
+                    &s->best_val_loss, "best_val_accuracy", &s->best_val_accuracy, "optimizer_steps", &steps, "history",
+                    &rows) != 0)
+        return false;
+    s->done = (uint64_t)done;
+    s->seen = (uint64_t)seen;
+    t->optim.steps = (uint64_t)steps;
+    return done >= 0 && seen >= 0 && steps >= 0 && s->done <= t->train.count && read_rows(s, rows, t->opts->epochs);
+}
+
+static bool read_moment(float *to, size_t count, const cxr_weights *file, const char *name)
+{
+    if (to == NULL) return true;
+    const cxr_weight *w = cxr_weights_find(file, name);
+    if (w == NULL || w->data == NULL || w->count != count) return false;
+    memcpy(to, w->data, count * sizeof(float));
+    return true;
+}
+
+cxr_status cxr_checkpoint_restore(cxr_trainer *t, const cxr_weights *file, const char *path, cxr_error *err)
+{
+    const char *text = cxr_weights_meta(file, STATE_KEY);
+    if (text == NULL) return cxr_fail(err, CXR_EDATA, "%s: a model, but not a checkpoint", path);
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    const bool ok = root != NULL && read_state(t, root) && read_moment(t->optim.m, t->optim.count, file, "optim.m") &&
+                    read_moment(t->optim.v, t->optim.count, file, "optim.v");
+    json_decref(root);
+    return ok ? CXR_OK : cxr_fail(err, CXR_EDATA, "%s: the checkpoint does not fit the run's arguments or data", path);
+}

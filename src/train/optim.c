@@ -1,0 +1,106 @@
+#include "train/optim.h"
+#include "base/mem.h"
+#include <math.h>
+
+#define BETA1   0.9
+#define BETA2   0.999
+#define EPSILON 1e-8f
+
+cxr_status cxr_optim_open(cxr_optim *o, const cxr_graph *g, int cut, const cxr_train_opts *opts, cxr_error *err)
+{
+    *o = (cxr_optim){.kind = opts->optimizer, .momentum = opts->momentum, .weight_decay = opts->weight_decay, .graph = g};
+    o->first_param = g->param_count;
+    for (int i = g->param_count - 1; i >= 0 && g->params[i].node > cut; i--) o->first_param = i;
+    o->first = o->first_param < g->param_count ? g->params[o->first_param].offset : g->float_count;
+    o->count = g->float_count - o->first;
+    o->m = cxr_mem_new(o->count, sizeof(float));
+    o->v = o->kind == CXR_SGD ? NULL : cxr_mem_new(o->count, sizeof(float));
+    if (o->m != NULL && (o->v != NULL || o->kind == CXR_SGD)) return CXR_OK;
+    cxr_optim_close(o);
+    return cxr_mem_fail(err, "the optimiser's state");
+}
+
+void cxr_optim_close(cxr_optim *o)
+{
+    cxr_mem_free(o->m);
+    cxr_mem_free(o->v);
+    *o = (cxr_optim){0};
+}
+
+static void adam(const cxr_optim *o, const cxr_param *p, float *restrict w, const float *restrict grad, double lr)
+{
+    float *restrict m = o->m + (p->offset - o->first), *restrict v = o->v + (p->offset - o->first);
+    const float step = (float)(lr / (1.0 - pow(BETA1, (double)o->steps)));
+    const float root = (float)sqrt(1.0 - pow(BETA2, (double)o->steps));
+    const bool decoupled = o->kind == CXR_ADAMW;
+    const float shrink = decoupled ? (float)(1.0 - lr * (double)o->weight_decay) : 1.0f;
+    const float decay = decoupled ? 0.0f : o->weight_decay;
+    const float b1 = (float)(1.0 - BETA1), b2 = (float)BETA2, c2 = (float)(1.0 - BETA2);
+    for (size_t i = 0; i < p->count; i++) {
+        w[i] *= shrink;
+        const float g = grad[i] + decay * w[i];
+        m[i] += b1 * (g - m[i]);
+        v[i] = b2 * v[i] + c2 * g * g;
+        w[i] -= step * m[i] / (sqrtf(v[i]) / root + EPSILON);
+    }
+}
+
+static void sgd(const cxr_optim *o, const cxr_param *p, float *restrict w, const float *restrict grad, double lr)
+{
+    float *restrict velocity = o->m + (p->offset - o->first);
+    const float rate = (float)lr, decay = o->weight_decay, momentum = o->momentum;
+    for (size_t i = 0; i < p->count; i++) {
+        velocity[i] = momentum * velocity[i] + grad[i] + decay * w[i];
+        w[i] -= rate * velocity[i];
+    }
+}
+
+void cxr_optim_step(cxr_optim *o, float *params, const float *grads, double lr)
+{
+    o->steps++;
+    for (int i = o->first_param; i < o->graph->param_count; i++) {
+        const cxr_param *p = &o->graph->params[i];
+        if (!cxr_param_learnable(p)) continue;
+        if (o->kind == CXR_SGD) {
+            sgd(o, p, params + p->offset, grads + p->offset, lr);
+        } else {
+            adam(o, p, params + p->offset, grads + p->offset, lr);
+        }
+    }
+}
+
+double cxr_optim_clip(const cxr_optim *o, float *grads, double max_norm)
+{
+    double sum = 0.0;
+    for (size_t i = o->first; i < o->first + o->count; i++) sum += (double)grads[i] * (double)grads[i];
+    const double norm = sqrt(sum);
+    if (max_norm > 0.0 && norm > max_norm) {
+        const float scale = (float)(max_norm / (norm + 1e-6));
+        for (size_t i = o->first; i < o->first + o->count; i++) grads[i] *= scale;
+    }
+    return norm;
+}
+
+/* From `a` to `b` along half a cosine; x in 0..1. */
+static double cosine(double a, double b, double x)
+{
+    return b + (a - b) * 0.5 * (1.0 + cos(3.14159265358979323846 * x));
+}
+
+static double one_cycle(double peak, double t, double steps)
+{
+    const double rise = 0.3 * steps - 1.0, start = peak / 25.0;
+    if (t <= rise) return cosine(start, peak, rise > 0.0 ? t / rise : 1.0);
+    const double fall = steps - 1.0 - rise;
+    return cosine(peak, start / 1e4, fall > 0.0 ? (t - rise) / fall : 1.0);
+}
+
+double cxr_schedule_lr(cxr_schedule kind, double peak, uint64_t t, uint64_t steps)
+{
+    switch (kind) {
+    case CXR_CONSTANT: break;
+    case CXR_COSINE: return cosine(peak, 0.0, (double)t / (double)steps);
+    case CXR_ONECYCLE: return one_cycle(peak, (double)t, (double)steps);
+    }
+    return peak;
+}

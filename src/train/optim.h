@@ -1,0 +1,30 @@
+/* Adam (Kingma, Ba 2015), AdamW (Loshchilov, Hutter 2019) and SGD with momentum, with PyTorch's update rules, over the
+ * learnable parameters right of the cut. Element-wise on the canonical f32 arrays. */
+#ifndef CXR_TRAIN_OPTIM_H
+#define CXR_TRAIN_OPTIM_H
+#include "graph/graph.h"
+
+typedef struct cxr_optim {
+    cxr_optimizer kind;
+    float momentum;         /* SGD */
+    float weight_decay;     /* added to the gradient (Adam, SGD), or decoupled (AdamW) */
+    const cxr_graph *graph; /* lent */
+    int first_param;        /* parameters from here on are trained */
+    size_t first, count;    /* their floats: [first, first + count) of the canonical arrays */
+    float *m, *v;           /* count each: first and second moments; SGD keeps its velocity in m and has no v */
+    uint64_t steps;
+} cxr_optim;
+
+/* Trains the parameters of nodes after `cut`. */
+CXR_MUST_CHECK cxr_status cxr_optim_open(cxr_optim *o, const cxr_graph *g, int cut, const cxr_train_opts *opts, cxr_error *err);
+void cxr_optim_close(cxr_optim *o);
+/* One update of `params` from `grads`, both whole canonical arrays. */
+void cxr_optim_step(cxr_optim *o, float *params, const float *grads, double lr);
+/* Scales the trained gradients so that their L2 norm is at most max_norm (torch.nn.utils.clip_grad_norm_); 0: only measures.
+ * Returns the norm before. */
+double cxr_optim_clip(const cxr_optim *o, float *grads, double max_norm);
+
+/* The learning rate of step t (from 0) out of `steps`: constant; cosine to zero (CosineAnnealingLR stepped per batch);
+ * one-cycle (Smith, Topin 2019; OneCycleLR with its defaults: 30 % rise from peak / 25, fall to peak / 250,000, cosine). */
+double cxr_schedule_lr(cxr_schedule kind, double peak, uint64_t t, uint64_t steps);
+#endif

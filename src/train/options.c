@@ -1,0 +1,283 @@
+#include "train/options.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum kind { TEXT, BOOLEAN, INT, U32, U64, FLOAT, DOUBLE, CHOICE, HEAD, TRIPLE } kind;
+
+typedef struct field {
+    const char *name; /* in args.json; dashes instead of underscores on the command line */
+    kind kind;
+    size_t offset;
+    double low, high; /* closed; open ends are said in `note` */
+    const char *const *choices;
+} field;
+
+static const char *const optimizers[] = {"adam", "adamw", "sgd", NULL};
+static const char *const schedules[] = {"constant", "cosine", "onecycle", NULL};
+static const char *const devices[] = {"auto", "cpu", "cuda", "reference", NULL};
+static const char *const rules[] = {"squash", "fit", "crop", NULL};
+
+#define AT(member) offsetof(cxr_train_opts, member)
+#define TINY       1e-45 /* the least float above zero: "greater than 0" as a closed range */
+#define ALMOST_ONE 0.99999994
+
+static const field fields[] = {
+    {"recipe", TEXT, AT(recipe), 0, 0, NULL},
+    {"data", TEXT, AT(data), 0, 0, NULL},
+    {"out", TEXT, AT(out), 0, 0, NULL},
+    {"group_by", TEXT, AT(group_by), 0, 0, NULL},
+    {"val_fraction", DOUBLE, AT(val_fraction), 0.01, 0.5, NULL},
+    {"skip_unreadable", BOOLEAN, AT(skip_unreadable), 0, 1, NULL},
+    {"max_pixels", U64, AT(limits.max_pixels), 1, 1e12, NULL},
+    {"max_bytes", U64, AT(limits.max_bytes), 1, 1e12, NULL},
+    {"max_scans", U32, AT(limits.max_scans), 1, 1e6, NULL},
+    {"resize", CHOICE, AT(preprocess.rule), 0, 0, rules},
+    {"size", INT, AT(preprocess.size), 32, 1024, NULL},
+    {"mean", TRIPLE, AT(preprocess.mean), -1e3, 1e3, NULL},
+    {"std", TRIPLE, AT(preprocess.std), 1e-6, 1e3, NULL},
+    {"flip", FLOAT, AT(augment.flip), 0, 1, NULL},
+    {"rotate", FLOAT, AT(augment.rotate_degrees), 0, 180, NULL},
+    {"crop_scale", FLOAT, AT(augment.crop_min_scale), 0, 1, NULL},
+    {"brightness", FLOAT, AT(augment.brightness), 0, 1, NULL},
+    {"contrast", FLOAT, AT(augment.contrast), 0, 1, NULL},
+    {"arch", TEXT, AT(arch), 0, 0, NULL},
+    {"weights", TEXT, AT(weights), 0, 0, NULL},
+    {"allow_missing", TEXT, AT(allow_missing), 0, 0, NULL},
+    {"head", HEAD, AT(head), 1, 65536, NULL},
+    {"dropout", FLOAT, AT(dropout), 0, ALMOST_ONE, NULL},
+    {"freeze", TEXT, AT(freeze), 0, 0, NULL},
+    {"optimizer", CHOICE, AT(optimizer), 0, 0, optimizers},
+    {"lr", FLOAT, AT(lr), TINY, 1e3, NULL},
+    {"weight_decay", FLOAT, AT(weight_decay), 0, 1e3, NULL},
+    {"momentum", FLOAT, AT(momentum), 0, ALMOST_ONE, NULL},
+    {"label_smoothing", FLOAT, AT(label_smoothing), 0, ALMOST_ONE, NULL},
+    {"class_weights", BOOLEAN, AT(class_weights), 0, 1, NULL},
+    {"clip_norm", FLOAT, AT(clip_norm), 0, 1e6, NULL},
+    {"schedule", CHOICE, AT(schedule), 0, 0, schedules},
+    {"epochs", INT, AT(epochs), 1, 100000, NULL},
+    {"batch_size", INT, AT(batch_size), 2, 1024, NULL},
+    {"early_stop", INT, AT(early_stop), 0, 100000, NULL},
+    {"seed", U64, AT(seed), 0, 9.2e18, NULL},
+    {"device", CHOICE, AT(device), 0, 0, devices},
+    {"threads", INT, AT(threads), 0, 1024, NULL},
+    {"checkpoint_seconds", DOUBLE, AT(checkpoint_seconds), 0, 1e9, NULL},
+};
+#define FIELDS (sizeof fields / sizeof fields[0])
+
+void cxr_train_opts_default(cxr_train_opts *o)
+{
+    *o = (cxr_train_opts){.group_by = "auto",
+                          .val_fraction = 0.1,
+                          .augment = {.flip = 0.5f, .rotate_degrees = 10.0f},
+                          .arch = "resnet18",
+                          .head = {256, 128},
+                          .head_count = 2,
+                          .dropout = 0.5f,
+                          .freeze = "backbone",
+                          .lr = 1e-4f,
+                          .momentum = 0.9f,
+                          .epochs = 5,
+                          .batch_size = 64,
+                          .seed = 1,
+                          .checkpoint_seconds = 60.0,
+                          .recipe = "article"};
+    cxr_limits_default(&o->limits);
+    cxr_preprocess_default(&o->preprocess);
+}
+
+/* The field's number k of its kind's count, as a double. Exact for what is range-checked; U64 is compared, never stored. */
+static double number_at(const field *f, const void *at, int k)
+{
+    switch (f->kind) {
+    case INT:
+    case HEAD: return ((const int *)at)[k];
+    case U32: return *(const uint32_t *)at;
+    case U64: return (double)*(const uint64_t *)at;
+    case FLOAT:
+    case TRIPLE: return (double)((const float *)at)[k];
+    case DOUBLE: return *(const double *)at;
+    case TEXT:
+    case BOOLEAN:
+    case CHOICE: break;
+    }
+    return f->low;
+}
+
+static bool is_choice(const field *f, int value)
+{
+    int count = 0;
+    while (f->choices[count] != NULL) count++;
+    return value >= 0 && value < count;
+}
+
+static cxr_status check_field(const field *f, const cxr_train_opts *o, cxr_error *err)
+{
+    const void *at = (const char *)o + f->offset;
+    if (f->kind == CHOICE && !is_choice(f, *(const int *)at))
+        return cxr_fail(err, CXR_EUSAGE, "%s has no value %d", f->name, *(const int *)at);
+    const int count = f->kind == TRIPLE ? 3 : f->kind == HEAD ? o->head_count : 1;
+    for (int k = 0; k < count; k++) {
+        const double x = number_at(f, at, k);
+        if (!(x >= f->low && x <= f->high))
+            return cxr_fail(err, CXR_EUSAGE, "%s is %.9g, allowed %.9g to %.9g", f->name, x, f->low, f->high);
+    }
+    return CXR_OK;
+}
+
+cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err)
+{
+    if (o->data == NULL || o->out == NULL) return cxr_fail(err, CXR_EUSAGE, "training needs a data set and a run folder");
+    if (o->head_count < 0 || o->head_count > CXR_MAX_HEAD)
+        return cxr_fail(err, CXR_EUSAGE, "a head has 0 to %d hidden layers, not %d", CXR_MAX_HEAD, o->head_count);
+    for (size_t i = 0; i < FIELDS; i++) {
+        const cxr_status st = check_field(&fields[i], o, err);
+        if (st != CXR_OK) return st;
+    }
+    return CXR_OK;
+}
+
+/* The shortest decimal that reads back as the same float, as a double: 0.0001, not 9.99999975e-05. */
+static double shortest(double x)
+{
+    char text[32];
+    for (int digits = 6; digits <= 9; digits++) {
+        (void)snprintf(text, sizeof text, "%.*g", digits, x);
+        if (strtof(text, NULL) == (float)x) break;
+    }
+    return strtod(text, NULL);
+}
+
+static json_t *numbers_json(const field *f, const void *at, int count)
+{
+    json_t *list = json_array();
+    for (int k = 0; k < count; k++) {
+        const double x = number_at(f, at, k);
+        (void)json_array_append_new(list, f->kind == HEAD ? json_integer((json_int_t)x) : json_real(shortest(x)));
+    }
+    return list;
+}
+
+static json_t *field_json(const field *f, const cxr_train_opts *o)
+{
+    const void *at = (const char *)o + f->offset;
+    const char *text;
+    switch (f->kind) {
+    case TEXT: return memcpy(&text, at, sizeof text), text == NULL ? json_null() : json_string(text);
+    case BOOLEAN: return json_boolean(*(const bool *)at);
+    case CHOICE: return json_string(f->choices[*(const int *)at]);
+    case INT: return json_integer(*(const int *)at);
+    case U32: return json_integer(*(const uint32_t *)at);
+    case U64: return json_integer((json_int_t) * (const uint64_t *)at);
+    case FLOAT: return json_real(shortest((double)*(const float *)at));
+    case DOUBLE: return json_real(*(const double *)at);
+    case HEAD: return numbers_json(f, at, o->head_count);
+    case TRIPLE: return numbers_json(f, at, 3);
+    }
+    return NULL;
+}
+
+char *cxr_train_opts_json(const cxr_train_opts *o)
+{
+    json_t *root = json_object();
+    bool ok = root != NULL;
+    for (size_t i = 0; ok && i < FIELDS; i++) ok = json_object_set_new(root, fields[i].name, field_json(&fields[i], o)) == 0;
+    char *text = ok ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15)) : NULL;
+    json_decref(root);
+    return text;
+}
+
+static bool read_choice(const field *f, int *at, const json_t *value)
+{
+    const char *text = json_string_value(value);
+    for (int i = 0; text != NULL && f->choices[i] != NULL; i++) {
+        if (strcmp(text, f->choices[i]) != 0) continue;
+        *at = i;
+        return true;
+    }
+    return false;
+}
+
+static bool read_list(const field *f, cxr_train_opts *o, const json_t *value)
+{
+    const size_t n = json_array_size(value);
+    if (!json_is_array(value) || (f->kind == TRIPLE ? n != 3 : n > CXR_MAX_HEAD)) return false;
+    void *at = (char *)o + f->offset;
+    for (size_t k = 0; k < n; k++) {
+        const json_t *x = json_array_get(value, k);
+        if (!json_is_number(x) || (f->kind == HEAD && !json_is_integer(x))) return false;
+        if (f->kind == HEAD) ((int *)at)[k] = (int)json_integer_value(x);
+        if (f->kind == TRIPLE) ((float *)at)[k] = (float)json_number_value(x);
+    }
+    if (f->kind == HEAD) o->head_count = (int)n;
+    return true;
+}
+
+static bool read_integer(const field *f, void *at, const json_t *value)
+{
+    const json_int_t x = json_integer_value(value);
+    if (!json_is_integer(value) || x < 0 || (double)x > f->high) return false;
+    if (f->kind == INT) *(int *)at = (int)x;
+    if (f->kind == U32) *(uint32_t *)at = (uint32_t)x;
+    if (f->kind == U64) *(uint64_t *)at = (uint64_t)x;
+    return true;
+}
+
+static bool read_field(const field *f, cxr_train_opts *o, const json_t *value)
+{
+    void *at = (char *)o + f->offset;
+    const char *text = json_string_value(value);
+    switch (f->kind) {
+    case TEXT: return memcpy(at, &text, sizeof text), text != NULL || json_is_null(value);
+    case BOOLEAN: return *(bool *)at = json_is_true(value), json_is_boolean(value);
+    case CHOICE: return read_choice(f, at, value);
+    case INT:
+    case U32:
+    case U64: return read_integer(f, at, value);
+    case FLOAT: return *(float *)at = (float)json_number_value(value), json_is_number(value);
+    case DOUBLE: return *(double *)at = json_number_value(value), json_is_number(value);
+    case HEAD:
+    case TRIPLE: return read_list(f, o, value);
+    }
+    return false;
+}
+
+static cxr_status read_fields(cxr_train_opts *o, const json_t *root, const char *path, cxr_error *err)
+{
+    if (json_object_size(root) != FIELDS)
+        return cxr_fail(err, CXR_EDATA, "%s: not the arguments of a run: %zu keys instead of %zu", path, json_object_size(root),
+                        FIELDS);
+    for (size_t i = 0; i < FIELDS; i++) {
+        const json_t *value = json_object_get(root, fields[i].name);
+        if (value == NULL || !read_field(&fields[i], o, value))
+            return cxr_fail(err, CXR_EDATA, "%s: \"%s\" is missing or has a wrong value", path, fields[i].name);
+    }
+    return CXR_OK;
+}
+
+cxr_status cxr_train_opts_read(cxr_saved_opts *out, const char *path, cxr_error *err)
+{
+    *out = (cxr_saved_opts){0};
+    cxr_buf text;
+    cxr_status st = cxr_buf_read(&text, path, 1u << 20, err);
+    if (st != CXR_OK) return st;
+    json_error_t why = {0};
+    json_t *root = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &why);
+    cxr_buf_free(&text);
+    if (root == NULL) return cxr_fail(err, CXR_EDATA, "%s: line %d: %s", path, why.line, why.text);
+    cxr_train_opts_default(&out->opts);
+    out->json = root;
+    st = read_fields(&out->opts, root, path, err);
+    if (st == CXR_OK) st = cxr_train_opts_check(&out->opts, err);
+    if (st != CXR_OK) cxr_saved_opts_free(out);
+    return st;
+}
+
+void cxr_saved_opts_free(cxr_saved_opts *s)
+{
+    json_decref(s->json);
+    *s = (cxr_saved_opts){0};
+}

@@ -1,0 +1,70 @@
+/* The training loop. Left of the cut an INFER program runs, right of it a TRAIN program; validation runs the right part as
+ * an INFER program with the parameters of the moment. The state between two steps is plain data, so that a checkpoint is a
+ * copy of it and a resumed run takes the same steps bit for bit. */
+#ifndef CXR_TRAIN_TRAINER_H
+#define CXR_TRAIN_TRAINER_H
+#include "backend/backend.h"
+#include "data/loader.h"
+#include "data/subset.h"
+#include "model/model.h"
+#include "train/loss.h"
+#include "train/optim.h"
+
+/* What a run is at between two steps; with the model's parameters and the optimiser's moments it is the whole state. */
+typedef struct cxr_train_state {
+    int epoch;       /* epochs finished */
+    uint64_t done;   /* images of the running epoch already used, read or skipped */
+    double loss_sum; /* of the running epoch: batch losses times batch sizes */
+    uint64_t seen;   /* images behind loss_sum */
+    double seconds;  /* spent in the running epoch */
+    int best_epoch;  /* from 1; 0: none yet */
+    double best_val_loss, best_val_accuracy;
+    cxr_epoch *history; /* `epoch` rows, room for all of them */
+} cxr_train_state;
+
+typedef struct cxr_trainer {
+    const cxr_train_opts *opts; /* lent, like the next three */
+    const cxr_hooks *hooks;
+    cxr_model *model;
+    const cxr_dataset *data;
+    int threads;
+    cxr_subset train, val;
+    cxr_loader *train_loader, *val_loader;
+    const cxr_backend *backend;
+    cxr_program *frozen, *trainable, *scorer;
+    cxr_tensor *input, *dout;
+    cxr_optim optim;
+    cxr_loss loss; /* of training; validation is plain NLL */
+    float *class_weights, *grads;
+    float *logp, *dlogp; /* (max batch, classes) */
+    uint8_t *pixels;     /* a batch whose unreadable images were taken out */
+    int *labels;
+    uint32_t *order;
+    bool *reported;   /* per training and validation image: its failure was logged */
+    uint64_t skipped; /* unreadable images met, each counted once */
+    cxr_train_state state;
+    double waited; /* seconds of the running epoch spent waiting for data */
+} cxr_trainer;
+
+/* What the owner of the run does at these moments; a failure ends the run. */
+typedef struct cxr_train_events {
+    cxr_status (*checkpoint)(void *user, const cxr_trainer *t, cxr_error *err);       /* state may be anywhere in an epoch */
+    cxr_status (*epoch)(void *user, const cxr_trainer *t, bool best, cxr_error *err); /* after validation */
+    void *user;
+} cxr_train_events;
+
+/* Compiles the programs and opens the loaders. The caller may then restore a checkpoint's state before running. */
+CXR_MUST_CHECK cxr_status cxr_trainer_open(cxr_trainer **out, const cxr_train_opts *opts, cxr_model *model,
+                                           const cxr_dataset *data, const cxr_hooks *hooks, cxr_error *err);
+void cxr_trainer_close(cxr_trainer **t);
+/* Trains until the last epoch, an early stop (CXR_OK), a stop that was asked for (CXR_ESTOPPED, checkpoint saved) or a
+ * failure. */
+CXR_MUST_CHECK cxr_status cxr_trainer_run(cxr_trainer *t, const cxr_train_events *events, cxr_error *err);
+
+/* One file with everything: the model, the optimiser's moments, the state. */
+CXR_MUST_CHECK cxr_status cxr_checkpoint_write(const cxr_trainer *t, const char *path, cxr_error *err);
+/* Opens the model that a checkpoint holds; *file stays open for cxr_checkpoint_restore. */
+CXR_MUST_CHECK cxr_status cxr_checkpoint_open(cxr_weights *file, cxr_model **model, const char *path, cxr_error *err);
+/* Puts the moments and the state into a trainer opened on that model. */
+CXR_MUST_CHECK cxr_status cxr_checkpoint_restore(cxr_trainer *t, const cxr_weights *file, const char *path, cxr_error *err);
+#endif
