@@ -2,7 +2,9 @@
 #include "backend/backend.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "data/files.h"
 #include "data/loader.h"
+#include "eval/metrics.h"
 #include "model/model.h"
 #include <math.h>
 #include <string.h>
@@ -115,5 +117,37 @@ cxr_status cxr_predict_paths(const cxr_model *m, const char *const *paths, size_
         if (st == CXR_OK) st = deliver(&r, &b, fn, user, err);
     }
     runner_close(&r);
+    return st;
+}
+
+typedef struct row_writer {
+    const cxr_model *model;
+    char **paths;
+    void (*row)(void *user, const cxr_prediction *p);
+    void *user;
+} row_writer;
+
+static cxr_status write_row(void *user, size_t index, const cxr_error *outcome, const float *probabilities)
+{
+    const row_writer *w = user;
+    const cxr_model *m = w->model;
+    cxr_prediction p = {.path = w->paths[index], .status = outcome->status, .reason = outcome->text, .predicted = -1};
+    if (outcome->status == CXR_OK) {
+        p.probabilities = probabilities;
+        p.predicted = cxr_decide(probabilities, m->class_count, m->positive, m->threshold);
+    }
+    w->row(w->user, &p);
+    return CXR_OK;
+}
+
+cxr_status cxr_predict(const cxr_model *model, const char *const *paths, size_t count, const cxr_run_opts *opts,
+                       const cxr_hooks *hooks, void (*row)(void *user, const cxr_prediction *p), void *user, cxr_error *err)
+{
+    cxr_files files;
+    cxr_status st = cxr_files_list(&files, paths, count, err);
+    if (st != CXR_OK) return st;
+    row_writer w = {.model = model, .paths = files.paths, .row = row, .user = user};
+    st = cxr_predict_paths(model, (const char *const *)files.paths, files.count, opts, hooks, write_row, &w, err);
+    cxr_files_free(&files);
     return st;
 }
