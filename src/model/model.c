@@ -113,6 +113,7 @@ void cxr_model_close(cxr_model **model)
     for (int i = 0; i < m->class_count; i++) cxr_mem_free(m->classes[i]);
     cxr_mem_free(m->classes);
     cxr_mem_free(m->receipt);
+    cxr_mem_free(m->path);
     cxr_mem_free(m->params);
     cxr_graph_free(&m->graph);
     cxr_mem_free(m);

@@ -298,5 +298,9 @@ cxr_status cxr_model_open(cxr_model **out, const char *path, cxr_error *err)
     cxr_status st = cxr_weights_read(&w, path, err);
     if (st == CXR_OK) st = cxr_model_from_weights(out, &w, path, err);
     cxr_weights_free(&w);
-    return st;
+    if (st != CXR_OK) return st;
+    (*out)->path = cxr_mem_strdup(path);
+    if ((*out)->path != NULL) return CXR_OK;
+    cxr_model_close(out);
+    return cxr_mem_fail(err, "a file name");
 }

@@ -116,6 +116,9 @@ static cxr_status run_trainer(run *r, cxr_train_result *result, cxr_error *err)
 static cxr_status log_split(const run *r, const cxr_split_report *report, cxr_error *err)
 {
     if (report->reason[0] != '\0') cxr_log(&r->hooks, CXR_INFO, "%s", report->reason);
+    if (report->crossing > 0)
+        cxr_log(&r->hooks, CXR_WARNING, "%zu file-name groups (patients, unverified) lie in more than one given split",
+                report->crossing);
     for (cxr_split s = CXR_SPLIT_TRAIN; s < CXR_SPLIT_COUNT; s++) {
         char line[512];
         size_t used = 0;
