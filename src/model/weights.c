@@ -186,7 +186,11 @@ cxr_status cxr_weights_parse(cxr_weights *out, const cxr_source *src, cxr_error 
 {
     *out = (cxr_weights){0};
     cxr_status st;
-    if (src->len >= 9 && src->data[8] == '{') {
+    if (src->len >= 4 && memcmp(src->data, "PK\3\4", 4) == 0) {
+        st = cxr_torch_zip_parse(out, src, err);
+    } else if (cxr_torch_legacy_detect(src)) {
+        st = cxr_torch_legacy_parse(out, src, err);
+    } else if (src->len >= 9 && src->data[8] == '{') {
         st = cxr_safetensors_parse(out, src, err);
     } else {
         st = cxr_fail(err, CXR_EDATA, "%s: neither a safetensors file nor a PyTorch weight file", src->path);
