@@ -1,10 +1,8 @@
 /* Which images are for training, validation and test. Carving walks the patients in an order that is a function of (patient,
  * seed) alone, so neither the order of files nor the machine matters, and takes each one that brings its classes nearer to
  * their share of images. */
-#include "base/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "data/csv.h"
 #include "data/dataset.h"
 #include <math.h>
 #include <stdio.h>
