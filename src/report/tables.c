@@ -1,0 +1,181 @@
+#include "report/tables.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "data/csv.h"
+#include <jansson.h>
+#include <locale.h>
+#include <math.h>
+
+/* Writes one kind of content; stream errors are left to the commit. */
+typedef cxr_status (*body_fn)(FILE *f, const void *content, cxr_error *err);
+
+/* A host may have set a locale whose decimal point is a comma; the numbers in these files have a point whatever it did. */
+static cxr_status write_text(const char *path, body_fn body, const void *content, cxr_error *err)
+{
+    const locale_t c = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+    if (c == (locale_t)0) return cxr_mem_fail(err, path);
+    const locale_t before = uselocale(c);
+    cxr_output out = {0};
+    cxr_status st = cxr_output_open(&out, path, err);
+    if (st == CXR_OK) st = body(out.stream, content, err);
+    if (st == CXR_OK) st = cxr_output_commit(&out, err);
+    cxr_output_discard(&out);
+    (void)uselocale(before);
+    freelocale(c);
+    return st;
+}
+
+typedef struct results {
+    const cxr_epoch *epochs;
+    size_t count;
+} results;
+
+static cxr_status put_results(FILE *f, const void *content, cxr_error *err)
+{
+    (void)err;
+    const results *r = content;
+    (void)fputs("epoch,train_loss,val_loss,val_accuracy,lr,seconds,images_per_second\n", f);
+    for (size_t i = 0; i < r->count; i++) {
+        const cxr_epoch *e = &r->epochs[i];
+        (void)fprintf(f, "%d,%.9g,%.9g,%.9g,%.9g,%.3f,%.9g\n", e->epoch, e->train_loss, e->val_loss, e->val_accuracy, e->lr,
+                      e->seconds, e->images_per_second);
+    }
+    return CXR_OK;
+}
+
+cxr_status cxr_write_results(const char *path, const cxr_epoch *epochs, size_t count, cxr_error *err)
+{
+    return write_text(path, put_results, &(results){epochs, count}, err);
+}
+
+typedef struct decided {
+    const cxr_predictions *p;
+    int positive;
+    double threshold;
+} decided;
+
+static cxr_status put_predictions_header(FILE *f, const cxr_predictions *p, cxr_error *err)
+{
+    (void)fputs("path,label,prediction", f);
+    for (int k = 0; k < p->classes; k++) {
+        char *name = cxr_mem_printf("probability_%s", p->class_names[k]);
+        if (name == NULL) return cxr_mem_fail(err, "a column name");
+        (void)fputc(',', f);
+        cxr_csv_put(f, name);
+        cxr_mem_free(name);
+    }
+    (void)fputc('\n', f);
+    return CXR_OK;
+}
+
+static cxr_status put_predictions(FILE *f, const void *content, cxr_error *err)
+{
+    const decided *d = content;
+    const cxr_predictions *p = d->p;
+    const cxr_status st = put_predictions_header(f, p, err);
+    for (size_t i = 0; st == CXR_OK && i < p->n; i++) {
+        const float *probability = p->probability + i * (size_t)p->classes;
+        cxr_csv_put(f, p->path[i]);
+        (void)fputc(',', f);
+        cxr_csv_put(f, p->class_names[p->label[i]]);
+        (void)fputc(',', f);
+        cxr_csv_put(f, p->class_names[cxr_decide(probability, p->classes, d->positive, d->threshold)]);
+        for (int k = 0; k < p->classes; k++) (void)fprintf(f, ",%.9g", (double)probability[k]);
+        (void)fputc('\n', f);
+    }
+    return st;
+}
+
+cxr_status cxr_write_predictions(const char *path, const cxr_predictions *p, int positive, double threshold, cxr_error *err)
+{
+    return write_text(path, put_predictions, &(decided){p, positive, threshold}, err);
+}
+
+/* JSON values are built without a look at each call: a NULL from exhausted memory makes the value that should hold it fail,
+ * up to the whole object. */
+static json_t *or_nothing(json_t *value, bool complete)
+{
+    if (complete) return value;
+    json_decref(value);
+    return NULL;
+}
+
+static json_t *number(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+static json_t *figure(const cxr_metrics *m, int f, const char *const *classes)
+{
+    json_t *o = json_object();
+    bool ok = json_object_set_new(o, "value", number(m->value[f])) == 0;
+    if (m->per_class[f] == NULL) return or_nothing(o, ok);
+    json_t *each = json_object();
+    for (int k = 0; k < m->classes; k++) ok &= json_object_set_new(each, classes[k], number(m->per_class[f][k])) == 0;
+    ok &= json_object_set_new(o, "per_class", each) == 0;
+    return or_nothing(o, ok);
+}
+
+static json_t *confusion(const cxr_metrics *m)
+{
+    json_t *rows = json_array();
+    bool ok = true;
+    for (int i = 0; i < m->classes; i++) {
+        json_t *row = json_array();
+        for (int j = 0; j < m->classes; j++)
+            ok &= json_array_append_new(row, json_integer((json_int_t)m->confusion[i * m->classes + j])) == 0;
+        ok &= json_array_append_new(rows, row) == 0;
+    }
+    return or_nothing(rows, ok);
+}
+
+static json_t *class_list(const cxr_metrics *m, const char *const *classes)
+{
+    json_t *list = json_array();
+    bool ok = true;
+    for (int k = 0; k < m->classes; k++) ok &= json_array_append_new(list, json_string(classes[k])) == 0;
+    return or_nothing(list, ok);
+}
+
+static json_t *whole(const cxr_metrics *m, const char *const *classes)
+{
+    json_t *o = json_object();
+    bool ok = json_object_set_new(o, "n", json_integer((json_int_t)m->n)) == 0;
+    for (int f = 0; f < CXR_METRICS; f++) ok &= json_object_set_new(o, m->names[f], figure(m, f, classes)) == 0;
+    ok &= json_object_set_new(o, "confusion", confusion(m)) == 0;
+    ok &= json_object_set_new(o, "classes", class_list(m, classes)) == 0;
+    ok &= json_object_set_new(o, "positive_class", m->positive < 0 ? json_null() : json_string(classes[m->positive])) == 0;
+    ok &= json_object_set_new(o, "threshold", number(m->threshold)) == 0;
+    return or_nothing(o, ok);
+}
+
+/* jansson takes UTF-8 only; json_string() alone would not tell bad text from exhausted memory. */
+static cxr_status check_names(const char *const *classes, int n, const char *path, cxr_error *err)
+{
+    for (int k = 0; k < n; k++) {
+        json_error_t why = {0};
+        json_t *name = json_pack_ex(&why, 0, "s", classes[k]);
+        if (name == NULL && json_error_code(&why) == json_error_invalid_utf8)
+            return cxr_fail(err, CXR_EDATA, "%s: cannot hold the class name \"%s\": not UTF-8", path, classes[k]);
+        if (name == NULL) return cxr_mem_fail(err, "a class name");
+        json_decref(name);
+    }
+    return CXR_OK;
+}
+
+static cxr_status put_json(FILE *f, const void *content, cxr_error *err)
+{
+    const bool dumped = json_dumpf(content, f, JSON_INDENT(2)) == 0;
+    (void)fputc('\n', f);
+    return dumped || ferror(f) ? CXR_OK : cxr_mem_fail(err, "the metrics as JSON");
+}
+
+cxr_status cxr_write_metrics(const char *path, const cxr_metrics *m, const char *const *classes, cxr_error *err)
+{
+    cxr_status st = check_names(classes, m->classes, path, err);
+    if (st != CXR_OK) return st;
+    json_t *o = whole(m, classes);
+    st = o == NULL ? cxr_mem_fail(err, "the metrics as JSON") : write_text(path, put_json, o, err);
+    json_decref(o);
+    return st;
+}
