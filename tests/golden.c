@@ -119,8 +119,9 @@ void cxr_keyed_params(const cxr_graph *g, float *params, uint64_t seed)
     }
 }
 
-void cxr_summarize(const float *x, size_t count, uint64_t key, float summary[CXR_SUMMARY])
+void cxr_summarize(const float *x, size_t count, uint64_t seed, const char *name, float summary[CXR_SUMMARY])
 {
+    const uint64_t key = cxr_rng_key(seed, CXR_FOR_TEST, 1, name_number(name));
     double squares = 0.0, sum = 0.0, dot = 0.0;
     for (size_t i = 0; i < count; i++) {
         squares += (double)x[i] * (double)x[i];

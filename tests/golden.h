@@ -26,9 +26,10 @@ void cxr_keyed_pixels(uint8_t *out, size_t count, uint64_t key);
  * weights uniform in +-sqrt(6 / fan in), biases in +-0.1, batch norm gamma in 0.5..1, beta and mean in +-0.2, var in 0.5..1.5. */
 void cxr_keyed_params(const cxr_graph *g, float *params, uint64_t seed);
 
-/* A large array in a few numbers: L2 norm, sum, dot product with a keyed direction (uniform in -1..1), 16 sampled entries. */
+/* A large array in a few numbers: L2 norm, sum, dot product with a keyed direction (uniform in -1..1), 16 sampled entries;
+ * direction and samples are keyed by (seed, name), apart from the parameters' own keys. */
 #define CXR_SUMMARY 19
-void cxr_summarize(const float *x, size_t count, uint64_t key, float summary[CXR_SUMMARY]);
+void cxr_summarize(const float *x, size_t count, uint64_t seed, const char *name, float summary[CXR_SUMMARY]);
 /* The worst gap of two summaries of arrays of `count` elements, each number against itself and the array's size: norm for the
  * first three, root mean square for the samples. Values below `floor` are noise around an exact zero. */
 cxr_gap cxr_summary_gap(const float *got, const float *ref, size_t count, double floor);
