@@ -40,11 +40,17 @@ static _Noreturn void on_error(j_common_ptr jpeg)
     stop(r, cxr_fail(r->err, memory ? CXR_ENOMEM : CXR_EDATA, "%s: cannot read this JPEG: %s", r->src->name, text));
 }
 
-/* Level -1 is a warning: libjpeg would go on with pixels it made up. Only what cannot change a pixel passes. */
+/* Warnings after which no data is missing: stray bytes between segments, odd version numbers, scans out of order. */
+static bool is_harmless(int code)
+{
+    return code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM ||
+           code == JWRN_BOGUS_PROGRESSION;
+}
+
+/* Level -1 is a warning: libjpeg would go on with pixels it made up. */
 static void on_message(j_common_ptr jpeg, int level)
 {
-    const int code = jpeg->err->msg_code;
-    if (level < 0 && code != JWRN_EXTRANEOUS_DATA && code != JWRN_JFIF_MAJOR && code != JWRN_ADOBE_XFORM) on_error(jpeg);
+    if (level < 0 && !is_harmless(jpeg->err->msg_code)) on_error(jpeg);
 }
 
 static void on_progress(j_common_ptr jpeg)
