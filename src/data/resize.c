@@ -1,6 +1,6 @@
 /* Bilinear resampling with antialias in 8-bit fixed point, bit for bit as Pillow's Image.resize on mode L: a triangle filter
  * widened by the reduction, its weights normalised in double and rounded to 22 bits, first along rows and then along columns
- * with 8 bits kept between. */
+ * with 8 bits kept between. (Pillow 13 takes columns first where that is cheaper, which moves a few pixels by one level.) */
 #include "data/resize.h"
 #include "base/mem.h"
 #include <math.h>
