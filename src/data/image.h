@@ -10,8 +10,9 @@ typedef struct cxr_image {
 } cxr_image;
 
 /* Decodes JPEG (grey, RGB, CMYK/YCCK) or PNG (all depths, palette, alpha over black), told by content and not by name, with
- * EXIF orientation applied. Colour becomes luma (ITU-R 601, as PIL's convert("L"); of a YCbCr JPEG its own Y, which differs only
- * where RGB would clip); 16-bit keeps its high byte. `name` is for the sentence. CXR_EDATA when unreadable or truncated, CXR_ELIMIT when over a limit. On failure *out is zeroed. */
+ * EXIF orientation applied. Colour becomes luma (ITU-R 601, as PIL's convert("L"); of a YCbCr JPEG its own Y, which
+ * differs only where RGB would clip); 16-bit keeps its high byte. `name` is for the sentence. CXR_EDATA when unreadable or
+ * truncated, CXR_ELIMIT when over a limit. On failure *out is zeroed. */
 CXR_MUST_CHECK cxr_status cxr_image_decode(cxr_image *out, const void *data, size_t len, const char *name,
                                            const cxr_limits *lim, cxr_error *err);
 CXR_MUST_CHECK cxr_status cxr_image_load(cxr_image *out, const char *path, const cxr_limits *lim, cxr_error *err);
