@@ -1,0 +1,271 @@
+/* cxr predict: class and probabilities of images, streamed in the order given. */
+#include "shared.h"
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef enum format { TABLE, CSV, JSON, JSONL } format;
+
+typedef struct predict_args {
+    cxr_run_opts opts;
+    const char *model;
+    unsigned format, device;
+    cxr_talk talk;
+} predict_args;
+
+static void defaults(void *args)
+{
+    predict_args *a = args;
+    cxr_run_opts_default(&a->opts);
+    a->device = a->opts.device;
+}
+
+#define FILLS(field) CXR_FILLS(predict_args, field)
+
+static const char *const format_words[] = {"table", "csv", "json", "jsonl", NULL};
+
+static const cxr_option options[] = {
+    {.name = "model",
+     .letter = 'm',
+     .group = "Options",
+     FILLS(model),
+     .value = "FILE",
+     .help = "model file, as weights/best.safetensors of a run; required"},
+    {.name = "format",
+     .letter = 'f',
+     FILLS(format),
+     .words = format_words,
+     .help = "aligned columns, quoted as RFC 4180 says, one array of objects, or one object per line"},
+    {.name = "max-pixels",
+     FILLS(opts.limits.max_pixels),
+     .value = "N",
+     .low = 1,
+     .high = HUGE_VAL,
+     .help = "refuse images of more pixels"},
+    {.name = "batch-size",
+     .letter = 'b',
+     FILLS(opts.batch_size),
+     .value = "N",
+     .low = 1,
+     .high = 1024,
+     .help = "images computed at once"},
+    {.name = "device", FILLS(device), .words = cxr_words_device, .help = "where to compute; reference is the slow oracle"},
+    {.name = "threads",
+     .letter = 'j',
+     FILLS(opts.threads),
+     .value = "N",
+     .low = 0,
+     .high = 1024,
+     .help = "threads to use; 0: as many as this process may"},
+    {.name = "quiet", .letter = 'q', FILLS(talk.quiet), .help = "say nothing on standard error but warnings and errors"},
+    {.name = "verbose", .letter = 'v', FILLS(talk.verbose), .help = "say more: memory, programs, timings"},
+};
+
+/* ---- Paths ---- */
+
+typedef struct paths {
+    char **items;
+    size_t count, room;
+} paths;
+
+static cxr_status add_path(paths *p, const char *text, cxr_error *err)
+{
+    if (p->count == p->room) {
+        const size_t room = p->room * 2 + 64;
+        char **items = realloc(p->items, room * sizeof *items);
+        if (items == NULL) return cxr_fail(err, CXR_ENOMEM, "no memory for %zu paths", room);
+        p->items = items;
+        p->room = room;
+    }
+    p->items[p->count] = strdup(text);
+    if (p->items[p->count] == NULL) return cxr_fail(err, CXR_ENOMEM, "no memory for a path");
+    p->count++;
+    return CXR_OK;
+}
+
+static void free_paths(paths *p)
+{
+    for (size_t i = 0; i < p->count; i++) free(p->items[i]);
+    free(p->items);
+}
+
+static cxr_status read_list(paths *p, cxr_error *err)
+{
+    char *text = NULL;
+    size_t room = 0;
+    ssize_t n;
+    cxr_status st = CXR_OK;
+    errno = 0;
+    while (st == CXR_OK && (n = getline(&text, &room, stdin)) >= 0) {
+        if (n > 0 && text[n - 1] == '\n') text[--n] = '\0';
+        if (strlen(text) != (size_t)n) st = cxr_fail(err, CXR_EDATA, "standard input: path %zu holds a NUL byte", p->count + 1);
+        if (st == CXR_OK && n > 0) st = add_path(p, text, err);
+    }
+    if (st == CXR_OK && ferror(stdin)) st = cxr_fail(err, CXR_EIO, "standard input: %s", strerror(errno));
+    free(text);
+    return st;
+}
+
+static cxr_status gather(paths *p, const cxr_given *given, cxr_error *err)
+{
+    cxr_status st = CXR_OK;
+    for (int i = 0; i < given->operand_count && st == CXR_OK; i++)
+        st = strcmp(given->operands[i], "-") == 0 ? read_list(p, err) : add_path(p, given->operands[i], err);
+    if (st == CXR_OK && p->count == 0) st = cxr_fail(err, CXR_ENOINPUT, "standard input: no paths");
+    return st;
+}
+
+/* ---- Rows ---- */
+
+typedef struct sink {
+    const cxr_model *model;
+    format format;
+    int width; /* of the widest class name */
+    size_t good, bad;
+} sink;
+
+static void csv_field(const char *text)
+{
+    if (strpbrk(text, ",\"\r\n") == NULL) {
+        (void)fputs(text, stdout);
+        return;
+    }
+    (void)putchar('"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"') (void)putchar('"');
+        (void)putchar(*text);
+    }
+    (void)putchar('"');
+}
+
+static void head(const sink *s)
+{
+    const int n = cxr_model_class_count(s->model);
+    if (s->format == TABLE) {
+        (void)printf("%-*s", s->width, "prediction");
+        for (int k = 0; k < n; k++) (void)printf("  %*s", s->width, cxr_model_class_name(s->model, k));
+        (void)printf("  path\n");
+    } else if (s->format == CSV) {
+        (void)printf("path,prediction");
+        for (int k = 0; k < n; k++) {
+            char name[512];
+            (void)snprintf(name, sizeof name, "probability_%s", cxr_model_class_name(s->model, k));
+            (void)putchar(',');
+            csv_field(name);
+        }
+        (void)putchar('\n');
+    } else if (s->format == JSON) {
+        (void)printf("[");
+    }
+}
+
+static void table_row(const sink *s, const cxr_prediction *p)
+{
+    (void)printf("%-*s", s->width, cxr_model_class_name(s->model, p->predicted));
+    for (int k = 0; k < cxr_model_class_count(s->model); k++) (void)printf("  %*.4f", s->width, (double)p->probabilities[k]);
+    (void)printf("  %s\n", p->path);
+}
+
+static void csv_row(const sink *s, const cxr_prediction *p)
+{
+    csv_field(p->path);
+    (void)putchar(',');
+    csv_field(cxr_model_class_name(s->model, p->predicted));
+    for (int k = 0; k < cxr_model_class_count(s->model); k++) (void)printf(",%.9g", (double)p->probabilities[k]);
+    (void)putchar('\n');
+}
+
+/* False when the path cannot be held by JSON, which is UTF-8. */
+static bool json_row(const sink *s, const cxr_prediction *p)
+{
+    json_t *probabilities = json_object();
+    for (int k = 0; k < cxr_model_class_count(s->model); k++)
+        (void)json_object_set_new(probabilities, cxr_model_class_name(s->model, k), json_real((double)p->probabilities[k]));
+    json_t *row = json_pack("{s:s, s:s, s:o}", "path", p->path, "prediction", cxr_model_class_name(s->model, p->predicted),
+                            "probabilities", probabilities);
+    if (row == NULL) return false;
+    if (s->format == JSON) (void)printf("%s\n", s->good > 0 ? "," : "");
+    (void)json_dumpf(row, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    if (s->format == JSONL) (void)putchar('\n');
+    json_decref(row);
+    return true;
+}
+
+static void on_row(void *user, const cxr_prediction *p)
+{
+    sink *s = user;
+    if (p->status != CXR_OK) {
+        cxr_complain("%s", p->reason);
+        s->bad++;
+        return;
+    }
+    if (s->format == TABLE)
+        table_row(s, p);
+    else if (s->format == CSV)
+        csv_row(s, p);
+    else if (!json_row(s, p)) {
+        cxr_complain("%s: the name is not UTF-8, which JSON cannot hold; --format csv can", p->path);
+        s->bad++;
+        return;
+    }
+    s->good++;
+}
+
+static cxr_status classify(predict_args *a, const paths *p, const cxr_hooks *hooks, cxr_error *err)
+{
+    cxr_model *model = NULL;
+    cxr_status st = cxr_model_open(&model, a->model, err);
+    if (st != CXR_OK) return st;
+    sink s = {.model = model, .format = (format)a->format, .width = (int)strlen("prediction")};
+    for (int k = 0; k < cxr_model_class_count(model); k++) {
+        const int n = (int)strlen(cxr_model_class_name(model, k));
+        if (n > s.width) s.width = n;
+    }
+    head(&s);
+    st = cxr_predict(model, (const char *const *)p->items, p->count, &a->opts, hooks, on_row, &s, err);
+    if (s.format == JSON) (void)printf("%s]\n", s.good > 0 ? "\n" : "");
+    if (st == CXR_OK && s.bad > 0) st = cxr_fail(err, CXR_EDATA, "%zu of %zu images have no prediction", s.bad, s.good + s.bad);
+    cxr_console_close();
+    cxr_model_close(&model);
+    return st;
+}
+
+static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
+{
+    predict_args *a = args;
+    paths p = {0};
+    if (a->model == NULL) return cxr_fail(err, CXR_EUSAGE, "--model FILE is missing");
+    a->opts.device = a->device;
+    const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), !isatty(STDOUT_FILENO));
+    cxr_status st = gather(&p, given, err);
+    cxr_console_catch_signals();
+    if (st == CXR_OK) st = classify(a, &p, hooks, err);
+    free_paths(&p);
+    return st;
+}
+
+const cxr_command cxr_command_predict = {
+    .name = "predict",
+    .summary = "classify images",
+    .synopsis = {"--model FILE [OPTION]... PATH..."},
+    .about =
+        "Prints the class and the probabilities of each image. PATH is a JPEG or PNG file, a folder (searched for images, "
+        "in byte order of names), or - for a list of paths on standard input, one per line. Everything about "
+        "preprocessing comes from the model file.\n\n"
+        "An image that cannot be read is reported on standard error with the reason; the rest goes on, and the exit status "
+        "is 65 at the end.",
+    .examples = {{"a folder, as a table", "cxr predict --model runs/article/weights/best.safetensors chest_xray/test/NORMAL"},
+                 {"a list from find, one JSON object per line",
+                  "find chest_xray -name '*.jpeg' | cxr predict -m runs/article/weights/best.safetensors --format jsonl -"}},
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .operand_min = 1,
+    .operand_max = -1,
+    .operand = "PATH",
+    .args_size = sizeof(predict_args),
+    .defaults = defaults,
+    .run = run,
+};

@@ -1,0 +1,382 @@
+/* cxr train: options onto cxr_train_opts, a folder for the run, then the library's loop. */
+#include "shared.h"
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef struct train_args {
+    cxr_train_opts opts;
+    const char *recipe, *weights, *out, *name, *resume;
+    unsigned optimizer, schedule, resize, device;
+    cxr_talk talk;
+} train_args;
+
+/* ---- Recipes ---- */
+
+/* The published experiment, which is also what the library's defaults hold. */
+static void article(cxr_train_opts *o)
+{
+    cxr_train_opts_default(o);
+}
+
+static const struct recipe {
+    const char *name;
+    void (*apply)(cxr_train_opts *o);
+} recipes[] = {{"article", article}};
+
+static const char *const recipe_words[] = {"article", NULL};
+
+static const char *use_recipe(void *args, const char *text)
+{
+    train_args *a = args;
+    for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++) {
+        if (strcmp(recipes[i].name, text) != 0) continue;
+        recipes[i].apply(&a->opts);
+        a->opts.recipe = a->recipe = recipes[i].name;
+        a->optimizer = a->opts.optimizer;
+        a->schedule = a->opts.schedule;
+        a->resize = a->opts.preprocess.rule;
+        a->device = a->opts.device;
+        return NULL;
+    }
+    return "the name of a recipe: article";
+}
+
+static void show_recipe(const void *args, char *out, size_t room)
+{
+    (void)snprintf(out, room, "%s", ((const train_args *)args)->recipe);
+}
+
+static const char *use_head(void *args, const char *text)
+{
+    return cxr_parse_head(&((train_args *)args)->opts, text);
+}
+
+static void show_head(const void *args, char *out, size_t room)
+{
+    cxr_show_head(&((const train_args *)args)->opts, out, room);
+}
+
+static void defaults(void *args)
+{
+    train_args *a = args;
+    (void)use_recipe(a, "article");
+    a->weights = "imagenet";
+}
+
+/* ---- Options ---- */
+
+#define FILLS(field) CXR_FILLS(train_args, field)
+
+static const cxr_option options[] = {
+    {.name = "recipe",
+     .group = "Recipe",
+     .kind = CXR_ARG_TEXT,
+     .words = recipe_words,
+     .parse = use_recipe,
+     .show = show_recipe,
+     .first = true,
+     .help = "settings to start from, whatever the order; every other option overrides them"},
+
+    {.name = "group-by",
+     .group = "Data",
+     FILLS(opts.group_by),
+     .value = "RULE",
+     .help = "what tells patients apart, so that none is in two splits: auto (file names of the known data sets, or a CSV's "
+             "group column), none, column:NAME, or an extended regular expression whose first group is the patient"},
+    {.name = "val-fraction",
+     FILLS(opts.val_fraction),
+     .value = "X",
+     .low = 0.01,
+     .high = 0.5,
+     .help = "share of the training patients that becomes validation when val/ is missing or too small"},
+    {.name = "skip-unreadable", FILLS(opts.skip_unreadable), .help = "count and list unreadable images instead of stopping"},
+    {.name = "max-pixels",
+     FILLS(opts.limits.max_pixels),
+     .value = "N",
+     .low = 1,
+     .high = HUGE_VAL,
+     .help = "refuse images of more pixels"},
+
+    {.name = "size",
+     .group = "Input",
+     FILLS(opts.preprocess.size),
+     .value = "N",
+     .low = 32,
+     .high = 1024,
+     .help = "side of the network's square input in pixels"},
+    {.name = "resize",
+     FILLS(resize),
+     .words = cxr_words_resize,
+     .help = "scale both sides to it, fit the picture into it with black bars, or crop its central square"},
+    {.name = "flip", FILLS(opts.augment.flip), .value = "P", .low = 0, .high = 1, .help = "probability of a horizontal flip"},
+    {.name = "rotate",
+     FILLS(opts.augment.rotate_degrees),
+     .value = "DEG",
+     .low = 0,
+     .high = 180,
+     .help = "rotation by an angle drawn from -DEG to DEG degrees"},
+    {.name = "crop-scale",
+     FILLS(opts.augment.crop_min_scale),
+     .value = "MIN",
+     .low = 0,
+     .high = 1,
+     .help = "random resized crop that keeps at least this share of the area; 0: none"},
+    {.name = "brightness",
+     FILLS(opts.augment.brightness),
+     .value = "X",
+     .low = 0,
+     .high = 1,
+     .help = "brightness factor drawn from 1-X to 1+X"},
+    {.name = "contrast",
+     FILLS(opts.augment.contrast),
+     .value = "X",
+     .low = 0,
+     .high = 1,
+     .help = "contrast factor drawn from 1-X to 1+X"},
+
+    {.name = "arch", .group = "Network", FILLS(opts.arch), .words = cxr_words_arch, .help = "backbone"},
+    {.name = "weights",
+     .letter = 'w',
+     FILLS(weights),
+     .value = "imagenet|none|FILE",
+     .help = "where the backbone starts: torchvision's ImageNet weights (fetched once), random, or a .pth, .pt or .safetensors "
+             "file"},
+    {.name = "allow-missing",
+     FILLS(opts.allow_missing),
+     .value = "PATTERN",
+     .help = "tensors that FILE may lack, as a shell pattern; they start from random values"},
+    {.name = "head",
+     .kind = CXR_ARG_TEXT,
+     .value = "N,N...|none",
+     .parse = use_head,
+     .show = show_head,
+     .help = "widths of the head's hidden layers, each with batch norm, ReLU and dropout"},
+    {.name = "dropout",
+     FILLS(opts.dropout),
+     .value = "P",
+     .low = 0,
+     .high = 1,
+     .open = CXR_OPEN_HIGH,
+     .help = "dropout after each hidden layer"},
+    {.name = "freeze",
+     FILLS(opts.freeze),
+     .words = cxr_words_freeze,
+     .help = "how much of the backbone stays as loaded: all of it, the stem up to and including a stage, or nothing"},
+
+    {.name = "epochs",
+     .letter = 'e',
+     .group = "Optimisation",
+     FILLS(opts.epochs),
+     .value = "N",
+     .low = 1,
+     .high = 100000,
+     .help = "passes over the training images"},
+    {.name = "batch-size",
+     .letter = 'b',
+     FILLS(opts.batch_size),
+     .value = "N",
+     .low = 2,
+     .high = 1024,
+     .help = "images per step"},
+    {.name = "optimizer", FILLS(optimizer), .words = cxr_words_optimizer, .help = "update rule, as PyTorch's"},
+    {.name = "lr",
+     FILLS(opts.lr),
+     .value = "X",
+     .low = 0,
+     .high = HUGE_VAL,
+     .open = CXR_OPEN_LOW,
+     .help = "learning rate; the peak, where a schedule changes it"},
+    {.name = "schedule", FILLS(schedule), .words = cxr_words_schedule, .help = "course of the learning rate over the run"},
+    {.name = "momentum", FILLS(opts.momentum), .value = "X", .low = 0, .high = 1, .open = CXR_OPEN_HIGH, .help = "of sgd"},
+    {.name = "weight-decay",
+     FILLS(opts.weight_decay),
+     .value = "X",
+     .low = 0,
+     .high = HUGE_VAL,
+     .help = "L2 penalty (adam, sgd) or decoupled decay (adamw)"},
+    {.name = "clip-norm",
+     FILLS(opts.clip_norm),
+     .value = "X",
+     .low = 0,
+     .high = HUGE_VAL,
+     .help = "scale gradients down to this global norm; 0: off"},
+    {.name = "label-smoothing",
+     FILLS(opts.label_smoothing),
+     .value = "X",
+     .low = 0,
+     .high = 1,
+     .open = CXR_OPEN_HIGH,
+     .help = "share of each label spread over all classes"},
+    {.name = "class-weights", FILLS(opts.class_weights), .help = "weigh the loss by inverse class frequency"},
+    {.name = "early-stop",
+     FILLS(opts.early_stop),
+     .value = "N",
+     .low = 0,
+     .high = 100000,
+     .help = "stop after N epochs without a lower validation loss; 0: off"},
+    {.name = "seed",
+     .letter = 's',
+     FILLS(opts.seed),
+     .value = "N",
+     .help = "of order, augmentation, dropout and random weights"},
+
+    {.name = "out",
+     .letter = 'o',
+     .group = "Run",
+     FILLS(out),
+     .value = "DIR",
+     .help = "the run folder, exactly; refused if it holds a run"},
+    {.name = "name",
+     .letter = 'n',
+     FILLS(name),
+     .value = "NAME",
+     .help = "without --out the run folder is runs/NAME, or runs/NAME-2, -3, ... (default: the recipe's name)"},
+    {.name = "resume",
+     FILLS(resume),
+     .value = "RUN",
+     .help = "continue the run in folder RUN with its own settings; only --threads may be given anew"},
+    {.name = "checkpoint-seconds",
+     FILLS(opts.checkpoint_seconds),
+     .value = "S",
+     .low = 0,
+     .high = HUGE_VAL,
+     .help = "time between checkpoints within an epoch; 0: only at its end"},
+    {.name = "device", FILLS(device), .words = cxr_words_device, .help = "where to compute; reference is the slow oracle"},
+    {.name = "threads",
+     .letter = 'j',
+     FILLS(opts.threads),
+     .value = "N",
+     .low = 0,
+     .high = 1024,
+     .help = "threads to use; 0: as many as this process may"},
+    {.name = "quiet", .letter = 'q', FILLS(talk.quiet), .help = "say nothing but warnings and errors"},
+    {.name = "verbose", .letter = 'v', FILLS(talk.verbose), .help = "say more: memory, programs, timings"},
+};
+
+/* ---- Run ---- */
+
+static const char *const allowed_with_resume[] = {"resume", "threads", "quiet", "verbose", NULL};
+
+static cxr_status check(const train_args *a, const cxr_given *given, cxr_error *err)
+{
+    if (a->resume == NULL) {
+        if (given->operand_count == 0) return cxr_fail(err, CXR_EUSAGE, "DATA is missing");
+        if (a->out != NULL && a->name != NULL) return cxr_fail(err, CXR_EUSAGE, "--out and --name exclude each other");
+        if (a->name != NULL && (*a->name == '\0' || *a->name == '.' || strchr(a->name, '/') != NULL))
+            return cxr_fail(err, CXR_EUSAGE, "--name must be a plain folder name, not '%s'; --out takes a path", a->name);
+        return CXR_OK;
+    }
+    if (given->operand_count > 0)
+        return cxr_fail(err, CXR_EUSAGE, "DATA '%s' cannot be given with --resume: the run knows its data", given->operands[0]);
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        bool allowed = (given->options >> i & 1) == 0;
+        for (int k = 0; allowed_with_resume[k] != NULL; k++) allowed |= strcmp(options[i].name, allowed_with_resume[k]) == 0;
+        if (!allowed)
+            return cxr_fail(err, CXR_EUSAGE, "--%s cannot be given with --resume: the run keeps its settings", options[i].name);
+    }
+    return CXR_OK;
+}
+
+/* runs/NAME, or the first of runs/NAME-2, -3, ... that does not exist. */
+static cxr_status free_run_folder(const char *name, char **out, cxr_error *err)
+{
+    for (int n = 1; n < 100000; n++) {
+        struct stat unused;
+        char *path = NULL;
+        const int length = n == 1 ? asprintf(&path, "runs/%s", name) : asprintf(&path, "runs/%s-%d", name, n);
+        if (length < 0) return cxr_fail(err, CXR_ENOMEM, "no memory for a path");
+        if (lstat(path, &unused) != 0 && errno == ENOENT) {
+            *out = path;
+            return CXR_OK;
+        }
+        free(path);
+    }
+    return cxr_fail(err, CXR_ECREATE, "runs/%s: no free number left; name the folder with --out", name);
+}
+
+static void settle_words(train_args *a)
+{
+    a->opts.optimizer = a->optimizer;
+    a->opts.schedule = a->schedule;
+    a->opts.preprocess.rule = a->resize;
+    a->opts.device = a->device;
+}
+
+/* Finds the weights and the folder, then trains. */
+static cxr_status start(train_args *a, const char *data, const cxr_hooks *hooks, char **run, cxr_train_result *result,
+                        cxr_error *err)
+{
+    char *fetched = NULL;
+    cxr_status st = CXR_OK;
+    settle_words(a);
+    a->opts.data = data;
+    if (strcmp(a->weights, "imagenet") == 0) {
+        st = cxr_imagenet_weights(a->opts.arch, NULL, hooks, &fetched, err);
+        a->opts.weights = fetched;
+    } else {
+        a->opts.weights = strcmp(a->weights, "none") == 0 ? NULL : a->weights;
+    }
+    if (st == CXR_OK && a->out == NULL)
+        st = free_run_folder(a->name != NULL ? a->name : a->recipe, run, err);
+    else if (st == CXR_OK && (*run = strdup(a->out)) == NULL)
+        st = cxr_fail(err, CXR_ENOMEM, "no memory for a path");
+    a->opts.out = *run;
+    if (st == CXR_OK) st = cxr_train(&a->opts, hooks, result, err);
+    cxr_free(fetched);
+    return st;
+}
+
+static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
+{
+    train_args *a = args;
+    cxr_train_result result = {0};
+    char *folder = NULL;
+    cxr_status st = check(a, given, err);
+    if (st != CXR_OK) return st;
+
+    const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);
+    cxr_console_catch_signals();
+    if (a->resume != NULL)
+        st = cxr_resume(a->resume, a->opts.threads, hooks, &result, err);
+    else
+        st = start(a, given->operands[0], hooks, &folder, &result, err);
+    cxr_console_close();
+
+    const char *where = a->resume != NULL ? a->resume : folder;
+    if (st == CXR_OK) {
+        cxr_say("best epoch %d of %d: val loss %.4f, val accuracy %.2f%%", result.best_epoch, result.epochs_done,
+                result.best_val_loss, 100 * result.best_val_accuracy);
+        cxr_say("model: %s/weights/best.safetensors", where);
+        (void)printf("%s\n", where);
+    } else if (st == CXR_ESTOPPED) {
+        cxr_say("to continue: cxr train --resume %s", where);
+    }
+    free(folder);
+    return st;
+}
+
+const cxr_command cxr_command_train = {
+    .name = "train",
+    .summary = "train a classifier on a data set",
+    .synopsis = {"[OPTION]... DATA", "--resume RUN [--threads N]"},
+    .about = "Trains a classifier by transfer learning: a ResNet that knows ImageNet, wholly or partly frozen, and a new head. "
+             "DATA is a folder that holds train/ and, if there are any, val/ and test/, each with one folder per class; or a "
+             "folder of class folders; or a CSV with the columns path,label[,split][,group].\n\n"
+             "The run folder receives args.json, split.csv, results.csv, results.png and .svg, log.txt, "
+             "weights/best.safetensors (lowest validation loss) and weights/last.safetensors. Its name is printed on standard "
+             "output. Ctrl-C saves a checkpoint and stops; --resume continues to the same result, bit for bit.",
+    .examples = {{"the published experiment: frozen ImageNet ResNet-18, new head, 5 epochs", "cxr train chest_xray"},
+                 {"train the last stage too, longer and with stronger augmentation",
+                  "cxr train chest_xray --freeze layer3 -e 20 --schedule cosine --crop-scale 0.5 -o runs/layer4"}},
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .operand_min = 0, /* run() asks for DATA unless it resumes */
+    .operand_max = 1,
+    .operand = "DATA",
+    .args_size = sizeof(train_args),
+    .defaults = defaults,
+    .run = run,
+};

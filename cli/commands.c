@@ -1,0 +1,12 @@
+#include "args.h"
+
+extern const cxr_command cxr_command_train, cxr_command_evaluate, cxr_command_predict, cxr_command_summary,
+    cxr_command_fetch_weights, cxr_command_phantom;
+
+const cxr_command *const cxr_commands[] = {&cxr_command_train,
+                                           &cxr_command_evaluate,
+                                           &cxr_command_predict,
+                                           &cxr_command_summary,
+                                           &cxr_command_fetch_weights,
+                                           &cxr_command_phantom,
+                                           NULL};

@@ -1,0 +1,13 @@
+# CXR_WHOLE: every room has landed, so that the program links.
+set(CXR_WHOLE ON)
+set(lines "")
+foreach(source ${CXR_SOURCES})
+  file(STRINGS ${source} some REGEX "^(cxr_status|const char|const cxr_backend) .*cxr_[a-z_]*")
+  list(APPEND lines ${some})
+endforeach()
+foreach(name train resume evaluate predict fetch_weights phantom model_open version build_info plot_results plot_confusion backend_cpu)
+  if(NOT lines MATCHES "(cxr_status |[*]|const cxr_backend )cxr_${name}( |\\()")
+    message(STATUS "cxr is not built: cxr_${name} is missing")
+    set(CXR_WHOLE OFF)
+  endif()
+endforeach()

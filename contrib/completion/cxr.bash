@@ -1,0 +1,121 @@
+# bash completion for cxr. Written by tools/describe.c from the option tables in cli/; do not edit.
+_cxr()
+{
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
+    local options='' words='' kind='operand' verbs='train evaluate predict summary fetch-weights phantom help'
+    COMPREPLY=()
+    if ((COMP_CWORD == 1)); then
+        mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$cur")
+        return
+    fi
+    case $verb in
+    help) options=$verbs kind='word' words=$verbs ;;
+    train)
+        options="--recipe --group-by --val-fraction --skip-unreadable --max-pixels --size --resize --flip --rotate --crop-scale --brightness --contrast --arch --weights --allow-missing --head --dropout --freeze --epochs --batch-size --optimizer --lr --schedule --momentum --weight-decay --clip-norm --label-smoothing --class-weights --early-stop --seed --out --name --resume --checkpoint-seconds --device --threads --quiet --verbose --help"
+        case $prev in
+        --recipe) kind='word' words="article " ;;
+        --group-by) kind='word' ;;
+        --val-fraction) kind='word' ;;
+        --max-pixels) kind='word' ;;
+        --size) kind='word' ;;
+        --resize) kind='word' words="squash fit crop " ;;
+        --flip) kind='word' ;;
+        --rotate) kind='word' ;;
+        --crop-scale) kind='word' ;;
+        --brightness) kind='word' ;;
+        --contrast) kind='word' ;;
+        --arch) kind='word' words="resnet18 resnet34 " ;;
+        --weights | -w) kind='file' words="imagenet none " ;;
+        --allow-missing) kind='word' ;;
+        --head) kind='word' words="none " ;;
+        --dropout) kind='word' ;;
+        --freeze) kind='word' words="backbone layer4 layer3 layer2 layer1 none " ;;
+        --epochs | -e) kind='word' ;;
+        --batch-size | -b) kind='word' ;;
+        --optimizer) kind='word' words="adam adamw sgd " ;;
+        --lr) kind='word' ;;
+        --schedule) kind='word' words="constant cosine onecycle " ;;
+        --momentum) kind='word' ;;
+        --weight-decay) kind='word' ;;
+        --clip-norm) kind='word' ;;
+        --label-smoothing) kind='word' ;;
+        --early-stop) kind='word' ;;
+        --seed | -s) kind='word' ;;
+        --out | -o) kind='folder' ;;
+        --name | -n) kind='word' ;;
+        --resume) kind='folder' ;;
+        --checkpoint-seconds) kind='word' ;;
+        --device) kind='word' words="auto cpu cuda reference " ;;
+        --threads | -j) kind='word' ;;
+        esac
+        ;;
+    evaluate)
+        options="--model --split --split-file --out --skip-unreadable --max-pixels --batch-size --device --threads --quiet --verbose --help"
+        case $prev in
+        --model | -m) kind='file' ;;
+        --split) kind='word' words="test val train " ;;
+        --split-file) kind='file' ;;
+        --out | -o) kind='folder' ;;
+        --max-pixels) kind='word' ;;
+        --batch-size | -b) kind='word' ;;
+        --device) kind='word' words="auto cpu cuda reference " ;;
+        --threads | -j) kind='word' ;;
+        esac
+        ;;
+    predict)
+        options="--model --format --max-pixels --batch-size --device --threads --quiet --verbose --help"
+        case $prev in
+        --model | -m) kind='file' ;;
+        --format | -f) kind='word' words="table csv json jsonl " ;;
+        --max-pixels) kind='word' ;;
+        --batch-size | -b) kind='word' ;;
+        --device) kind='word' words="auto cpu cuda reference " ;;
+        --threads | -j) kind='word' ;;
+        esac
+        ;;
+    summary)
+        options="--arch --head --classes --size --freeze --help"
+        case $prev in
+        --arch) kind='word' words="resnet18 resnet34 " ;;
+        --head) kind='word' words="none " ;;
+        --classes) kind='word' ;;
+        --size) kind='word' ;;
+        --freeze) kind='word' words="backbone layer4 layer3 layer2 layer1 none " ;;
+        esac
+        ;;
+    fetch-weights)
+        options="--arch --dir --quiet --verbose --help"
+        case $prev in
+        --arch) kind='word' words="resnet18 resnet34 " ;;
+        --dir | -d) kind='folder' ;;
+        esac
+        ;;
+    phantom)
+        options="--out --train --val --test --size --seed --help"
+        case $prev in
+        --out | -o) kind='folder' ;;
+        --train) kind='word' ;;
+        --val) kind='word' ;;
+        --test) kind='word' ;;
+        --size) kind='word' ;;
+        --seed | -s) kind='word' ;;
+        esac
+        ;;
+    esac
+    if [[ $kind == operand && $cur == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+        return
+    fi
+    [[ -n $words ]] && mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
+    case $kind in
+    folder)
+        compopt -o filenames 2>/dev/null
+        mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -d -- "$cur")
+        ;;
+    file | operand)
+        compopt -o filenames 2>/dev/null
+        mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$cur")
+        ;;
+    esac
+}
+complete -F _cxr cxr

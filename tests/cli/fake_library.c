@@ -1,0 +1,260 @@
+/* A stand-in for libcxr behind the same header: it says what it was asked and answers what the environment tells it to, so
+ * that the command line is tested by itself, in milliseconds. FAKE_STATUS: the status (a number of cxr_status) that the next
+ * call fails with. FAKE_RAISE: a signal that arrives while it trains or predicts. */
+#include "cxr/cxr.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct cxr_model {
+    int classes;
+    cxr_preprocess preprocess;
+};
+
+static const char *const names[] = {"NORMAL", "PNEUMONIA", "OTHER, \"odd\""};
+
+static cxr_status outcome(cxr_error *err)
+{
+    const char *text = getenv("FAKE_STATUS");
+    const cxr_status st = text != NULL ? (cxr_status)atoi(text) : CXR_OK;
+    return st == CXR_OK ? st : cxr_fail(err, st, "x-ray.jpeg: fake failure %d", (int)st);
+}
+
+static bool stopped(const cxr_hooks *hooks)
+{
+    const char *text = getenv("FAKE_RAISE");
+    if (text != NULL) (void)raise(atoi(text));
+    return hooks->should_stop(hooks->user);
+}
+
+static void talk(const cxr_hooks *hooks)
+{
+    hooks->log.write(hooks->log.user, CXR_DEBUG, "a detail");
+    hooks->log.write(hooks->log.user, CXR_INFO, "some news");
+    hooks->log.write(hooks->log.user, CXR_WARNING, "mind this");
+}
+
+const char *cxr_version(void)
+{
+    return "0.0.0";
+}
+
+const char *cxr_build_info(void)
+{
+    return "fake 1.0\ncpu none";
+}
+
+void cxr_limits_default(cxr_limits *o)
+{
+    *o = (cxr_limits){.max_pixels = 100000000, .max_bytes = 1u << 28, .max_scans = 100};
+}
+
+void cxr_preprocess_default(cxr_preprocess *o)
+{
+    *o = (cxr_preprocess){.size = 128};
+}
+
+void cxr_train_opts_default(cxr_train_opts *o)
+{
+    *o = (cxr_train_opts){.group_by = "auto",
+                          .val_fraction = 0.1,
+                          .augment = {.flip = 0.5f, .rotate_degrees = 10},
+                          .arch = "resnet18",
+                          .head = {256, 128},
+                          .head_count = 2,
+                          .dropout = 0.5f,
+                          .freeze = "backbone",
+                          .lr = 1e-4f,
+                          .momentum = 0.9f,
+                          .epochs = 5,
+                          .batch_size = 64,
+                          .seed = 1,
+                          .checkpoint_seconds = 60,
+                          .recipe = "article"};
+    cxr_limits_default(&o->limits);
+    cxr_preprocess_default(&o->preprocess);
+}
+
+static void print_train(const cxr_train_opts *o)
+{
+    (void)printf("data=%s group_by=%s val_fraction=%g skip=%d max_pixels=%llu\n", o->data, o->group_by, o->val_fraction,
+                 o->skip_unreadable, (unsigned long long)o->limits.max_pixels);
+    (void)printf("size=%d rule=%d flip=%g rotate=%g crop=%g brightness=%g contrast=%g\n", o->preprocess.size,
+                 (int)o->preprocess.rule, (double)o->augment.flip, (double)o->augment.rotate_degrees,
+                 (double)o->augment.crop_min_scale, (double)o->augment.brightness, (double)o->augment.contrast);
+    (void)printf("arch=%s weights=%s allow=%s heads=%d dropout=%g freeze=%s", o->arch, o->weights ? o->weights : "-",
+                 o->allow_missing ? o->allow_missing : "-", o->head_count, (double)o->dropout, o->freeze);
+    for (int i = 0; i < o->head_count; i++) (void)printf(" head%d=%d", i, o->head[i]);
+    (void)printf("\noptimizer=%d lr=%g decay=%g momentum=%g smoothing=%g class_weights=%d clip=%g schedule=%d\n",
+                 (int)o->optimizer, (double)o->lr, (double)o->weight_decay, (double)o->momentum, (double)o->label_smoothing,
+                 o->class_weights, (double)o->clip_norm, (int)o->schedule);
+    (void)printf("epochs=%d batch=%d early=%d seed=%llu device=%d threads=%d checkpoint=%g recipe=%s out=%s\n", o->epochs,
+                 o->batch_size, o->early_stop, (unsigned long long)o->seed, (int)o->device, o->threads, o->checkpoint_seconds,
+                 o->recipe, o->out);
+}
+
+static cxr_status loop(const cxr_hooks *hooks, cxr_train_result *result, cxr_error *err)
+{
+    const cxr_progress p = {1, 2, 3, 10, 0.5, 800, 61, 0.03};
+    const cxr_epoch e = {1, 0.5, 0.4, 0.9, 1e-4, 2, 800};
+    talk(hooks);
+    hooks->progress(hooks->user, &p);
+    hooks->epoch(hooks->user, &e);
+    *result = (cxr_train_result){2, 1, 0.4, 0.9};
+    if (stopped(hooks)) return cxr_fail(err, CXR_ESTOPPED, "stopped; a checkpoint is saved");
+    return outcome(err);
+}
+
+cxr_status cxr_train(const cxr_train_opts *o, const cxr_hooks *hooks, cxr_train_result *result, cxr_error *err)
+{
+    print_train(o);
+    return loop(hooks, result, err);
+}
+
+cxr_status cxr_resume(const char *run, int threads, const cxr_hooks *hooks, cxr_train_result *result, cxr_error *err)
+{
+    (void)printf("resume=%s threads=%d\n", run, threads);
+    return loop(hooks, result, err);
+}
+
+cxr_status cxr_model_open(cxr_model **out, const char *path, cxr_error *err)
+{
+    *out = NULL;
+    if (strstr(path, "missing") != NULL) return cxr_fail(err, CXR_ENOINPUT, "%s: no such file", path);
+    *out = calloc(1, sizeof **out);
+    if (*out == NULL) return cxr_fail(err, CXR_ENOMEM, "no memory");
+    (*out)->classes = strstr(path, "three") != NULL ? 3 : 2;
+    cxr_preprocess_default(&(*out)->preprocess);
+    return CXR_OK;
+}
+
+void cxr_model_close(cxr_model **m)
+{
+    free(*m);
+    *m = NULL;
+}
+
+int cxr_model_class_count(const cxr_model *m)
+{
+    return m->classes;
+}
+
+const char *cxr_model_class_name(const cxr_model *m, int index)
+{
+    return index < m->classes ? names[index] : NULL;
+}
+
+const cxr_preprocess *cxr_model_preprocess(const cxr_model *m)
+{
+    return &m->preprocess;
+}
+
+double cxr_model_threshold(const cxr_model *m)
+{
+    (void)m;
+    return 0.5;
+}
+
+void cxr_model_summary(const cxr_model *m, void (*row)(void *user, const cxr_layer *layer), void *user)
+{
+    const cxr_layer layers[] = {{"conv1", "convolution", {64, 64, 64}, 9408, false, 0.0771},
+                                {"relu", "relu", {64, 64, 64}, 0, false, 0},
+                                {"fc.0", "linear", {m->classes, 1, 1}, 1026, true, 0.000002}};
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) row(user, &layers[i]);
+}
+
+cxr_status cxr_model_new(cxr_model **out, const cxr_train_opts *o, int classes, cxr_error *err)
+{
+    (void)printf("new arch=%s freeze=%s size=%d heads=%d\n", o->arch, o->freeze, o->preprocess.size, o->head_count);
+    const cxr_status st = cxr_model_open(out, "new", err);
+    if (st == CXR_OK) (*out)->classes = classes > 3 ? 3 : classes;
+    return st;
+}
+
+void cxr_run_opts_default(cxr_run_opts *o)
+{
+    *o = (cxr_run_opts){.batch_size = 64};
+    cxr_limits_default(&o->limits);
+}
+
+cxr_status cxr_predict(const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,
+                       const cxr_hooks *hooks, void (*row)(void *user, const cxr_prediction *p), void *user, cxr_error *err)
+{
+    static const float probabilities[] = {0.1f, 0.7f, 0.2f};
+    (void)m, (void)o;
+    if (stopped(hooks)) return cxr_fail(err, CXR_ESTOPPED, "stopped");
+    for (size_t i = 0; i < count; i++) {
+        char reason[512];
+        (void)snprintf(reason, sizeof reason, "%s: fake is truncated", paths[i]);
+        const bool bad = strstr(paths[i], "bad") != NULL;
+        const cxr_prediction p = {paths[i], bad ? CXR_EDATA : CXR_OK, bad ? reason : NULL, 1, bad ? NULL : probabilities};
+        row(user, &p);
+    }
+    return outcome(err);
+}
+
+void cxr_evaluate_opts_default(cxr_evaluate_opts *o)
+{
+    *o = (cxr_evaluate_opts){.split = "test"};
+    cxr_run_opts_default(&o->run);
+}
+
+cxr_status cxr_evaluate(const cxr_model *m, const cxr_evaluate_opts *o, const cxr_hooks *hooks, cxr_metrics **out,
+                        cxr_error *err)
+{
+    static const char *const figures[CXR_METRICS] = {
+        "accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "auroc", "auprc", "loss"};
+    static double per_class[3] = {0.5, 0.25, 0.125};
+    static uint64_t confusion[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    talk(hooks);
+    (void)printf("data=%s split=%s split_file=%s out=%s skip=%d batch=%d threads=%d device=%d\n", o->data, o->split,
+                 o->split_file ? o->split_file : "-", o->out ? o->out : "-", o->skip_unreadable, o->run.batch_size,
+                 o->run.threads, (int)o->run.device);
+    *out = NULL;
+    const cxr_status st = outcome(err);
+    if (st != CXR_OK) return st;
+    *out = calloc(1, sizeof **out);
+    if (*out == NULL) return cxr_fail(err, CXR_ENOMEM, "no memory");
+    **out = (cxr_metrics){
+        .n = 45, .classes = m->classes, .positive = m->classes == 2 ? 1 : -1, .threshold = 0.5, .confusion = confusion};
+    for (int i = 0; i < CXR_METRICS; i++) {
+        (*out)->names[i] = figures[i];
+        (*out)->value[i] = i == 5 ? 0.0 / 0.0 : 0.875;
+        (*out)->per_class[i] = m->classes > 2 && i > 0 ? per_class : NULL;
+    }
+    return CXR_OK;
+}
+
+void cxr_metrics_free(cxr_metrics **m)
+{
+    free(*m);
+    *m = NULL;
+}
+
+cxr_status cxr_fetch_weights(const char *arch, const char *dir, const char *proxy, const cxr_hooks *hooks, char **path,
+                             cxr_error *err)
+{
+    (void)printf("fetch arch=%s dir=%s proxy=%s\n", arch, dir, proxy ? proxy : "-");
+    hooks->transfer(hooks->user, 10, 20);
+    *path = NULL;
+    const cxr_status st = outcome(err);
+    return st != CXR_OK || asprintf(path, "%s/%s.pth", dir, arch) >= 0 ? st : cxr_fail(err, CXR_ENOMEM, "no memory");
+}
+
+void cxr_free(void *p)
+{
+    free(p);
+}
+
+void cxr_phantom_opts_default(cxr_phantom_opts *o)
+{
+    *o = (cxr_phantom_opts){.train = 240, .val = 24, .test = 80, .size = 256, .seed = 1};
+}
+
+cxr_status cxr_phantom(const cxr_phantom_opts *o, cxr_error *err)
+{
+    (void)printf("phantom out=%s train=%d val=%d test=%d size=%d seed=%llu\n", o->out, o->train, o->val, o->test, o->size,
+                 (unsigned long long)o->seed);
+    return outcome(err);
+}
