@@ -15,7 +15,7 @@
 
 static char scratch[64];
 
-static int scratch_open(void **state)
+static inline int scratch_open(void **state)
 {
     (void)state;
     (void)snprintf(scratch, sizeof scratch, "/tmp/cxr-test-XXXXXX");
@@ -41,7 +41,7 @@ static inline int files_in_scratch(void)
     return count;
 }
 
-static int scratch_close(void **state)
+static inline int scratch_close(void **state)
 {
     (void)state;
     DIR *dir = opendir(scratch);
