@@ -80,7 +80,10 @@ static bool sync_folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *dir = slash == NULL ? cxr_mem_strdup(".") : cxr_mem_printf("%.*s", (int)(slash - path + 1), path);
-    if (dir == NULL) return false;
+    if (dir == NULL) {
+        errno = ENOMEM;
+        return false;
+    }
     const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     cxr_mem_free(dir);
     if (fd < 0) return false;
@@ -108,7 +111,8 @@ cxr_status cxr_output_commit(cxr_output *out, cxr_error *err)
         cause = errno;
     }
     cxr_status st = CXR_OK;
-    if (!ok) st = cxr_fail(err, CXR_EIO, "%s: cannot write: %s", out->path, strerror(cause));
+    if (!ok && cause == ENOMEM) st = cxr_mem_fail(err, out->path);
+    if (!ok && cause != ENOMEM) st = cxr_fail(err, CXR_EIO, "%s: cannot write: %s", out->path, strerror(cause));
     cxr_output_discard(out);
     return st;
 }

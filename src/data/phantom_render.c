@@ -28,13 +28,13 @@ static float between(stream *s, float a, float b)
 static void draw_opacity(cxr_opacity *o, const cxr_patient *p, stream *s)
 {
     const int side = between(s, 0, 1) < 0.5f ? 0 : 1;
-    const float r = between(s, 0.13f, 0.34f);
+    const float r = between(s, 0.18f, 0.38f);
     o->x = (side == 0 ? -1.0f : 1.0f) * between(s, p->medial + 0.10f, p->wide[side] - 0.08f);
     o->y = between(s, p->top[side] + 0.25f, p->base[side] - 0.02f);
     o->rx = r * between(s, 0.8f, 1.3f);
     o->ry = r * between(s, 0.7f, 1.2f);
-    o->strength = between(s, 0.50f, 0.95f);
-    o->patchy = between(s, 0.1f, 0.8f);
+    o->strength = between(s, 0.65f, 1.0f);
+    o->patchy = between(s, 0.0f, 0.7f);
     o->fissure = between(s, 0, 1) < 0.25f ? o->y + between(s, -0.05f, 0.10f) : 10.0f;
 }
 
@@ -50,7 +50,7 @@ void cxr_patient_draw(cxr_patient *p, uint64_t key, bool ill)
     }
     p->medial = between(&s, 0.10f, 0.15f);
     p->heart_x = between(&s, 0.08f, 0.16f);
-    p->heart_y = p->base[1] - between(&s, 0.20f, 0.27f);
+    p->heart_y = p->base[1] - between(&s, 0.12f, 0.19f);
     p->heart_rx = between(&s, 0.25f, 0.36f);
     p->heart_ry = between(&s, 0.22f, 0.29f);
     p->rib_step = between(&s, 0.135f, 0.165f);
@@ -60,8 +60,8 @@ void cxr_patient_draw(cxr_patient *p, uint64_t key, bool ill)
     p->clavicle = p->top[0] + between(&s, 0.14f, 0.22f);
     p->clavicle_rise = between(&s, 0.10f, 0.30f);
     p->spine = between(&s, 0.05f, 0.11f);
-    p->hilum = between(&s, 0.05f, 0.13f);
-    p->vessels = between(&s, 0.03f, 0.08f);
+    p->hilum = between(&s, 0.04f, 0.10f);
+    p->vessels = between(&s, 0.02f, 0.06f);
     p->gas_x = between(&s, 0.30f, 0.50f);
     p->gas = between(&s, 0.0f, 0.25f);
     p->texture = cxr_rng_u64(s.key, s.i++);
