@@ -13,84 +13,6 @@ typedef struct scene {
     float lattice[GRID][GRID];
 } scene;
 
-/* ---- Drawing the numbers ---- */
-
-typedef struct stream {
-    uint64_t key, i;
-} stream;
-
-static float between(stream *s, float a, float b)
-{
-    return a + (b - a) * cxr_rng_uniform(s->key, s->i++);
-}
-
-/* A place in a lung, with opacities of every size. */
-static void draw_opacity(cxr_opacity *o, const cxr_patient *p, stream *s)
-{
-    const int side = between(s, 0, 1) < 0.5f ? 0 : 1;
-    const float r = between(s, 0.18f, 0.38f);
-    o->x = (side == 0 ? -1.0f : 1.0f) * between(s, p->medial + 0.10f, p->wide[side] - 0.08f);
-    o->y = between(s, p->top[side] + 0.25f, p->base[side] - 0.02f);
-    o->rx = r * between(s, 0.8f, 1.3f);
-    o->ry = r * between(s, 0.7f, 1.2f);
-    o->strength = between(s, 0.65f, 1.0f);
-    o->patchy = between(s, 0.0f, 0.7f);
-    o->fissure = between(s, 0, 1) < 0.25f ? o->y + between(s, -0.05f, 0.10f) : 10.0f;
-}
-
-void cxr_patient_draw(cxr_patient *p, uint64_t key, bool ill)
-{
-    stream s = {key, 0};
-    *p = (cxr_patient){.trunk = between(&s, 0.92f, 1.08f), .neck = between(&s, 0.24f, 0.34f)};
-    const float top = between(&s, -0.78f, -0.66f), base = between(&s, 0.34f, 0.52f), wide = between(&s, 0.68f, 0.82f);
-    for (int side = 0; side < 2; side++) {
-        p->top[side] = top + between(&s, -0.02f, 0.02f);
-        p->base[side] = base + (side == 0 ? -0.05f : 0.0f) + between(&s, -0.02f, 0.02f); /* the liver lifts its side */
-        p->wide[side] = wide + between(&s, -0.02f, 0.02f);
-    }
-    p->medial = between(&s, 0.10f, 0.15f);
-    p->heart_x = between(&s, 0.08f, 0.16f);
-    p->heart_y = p->base[1] - between(&s, 0.12f, 0.19f);
-    p->heart_rx = between(&s, 0.25f, 0.36f);
-    p->heart_ry = between(&s, 0.22f, 0.29f);
-    p->rib_step = between(&s, 0.135f, 0.165f);
-    p->rib_start = between(&s, 0, 1);
-    p->rib_contrast = between(&s, 0.035f, 0.075f);
-    p->rib_fall = between(&s, 0.40f, 0.65f);
-    p->clavicle = p->top[0] + between(&s, 0.14f, 0.22f);
-    p->clavicle_rise = between(&s, 0.10f, 0.30f);
-    p->spine = between(&s, 0.05f, 0.11f);
-    p->hilum = between(&s, 0.04f, 0.10f);
-    p->vessels = between(&s, 0.02f, 0.06f);
-    p->gas_x = between(&s, 0.30f, 0.50f);
-    p->gas = between(&s, 0.0f, 0.25f);
-    p->texture = cxr_rng_u64(s.key, s.i++);
-    if (!ill) return;
-    p->opacities = 1 + (int)between(&s, 0, CXR_MAX_OPACITIES - 0.01f);
-    for (int i = 0; i < p->opacities; i++) draw_opacity(&p->opacity[i], p, &s);
-}
-
-void cxr_exposure_draw(cxr_exposure *e, uint64_t key, int size)
-{
-    stream s = {key, 0};
-    const float scale = between(&s, 0.85f, 1.15f), aspect = between(&s, 1.0f, 1.35f);
-    *e = (cxr_exposure){.width = (int)lrintf((float)size * scale * sqrtf(aspect)),
-                        .height = (int)lrintf((float)size * scale / sqrtf(aspect))};
-    e->x = between(&s, -0.06f, 0.06f);
-    e->y = between(&s, -0.06f, 0.06f);
-    e->turn = between(&s, -0.06f, 0.06f);
-    e->zoom = between(&s, 0.92f, 1.10f);
-    e->gamma = between(&s, 0.75f, 1.35f);
-    e->gain = between(&s, 0.78f, 1.12f);
-    e->black = between(&s, 0.0f, 0.08f);
-    e->noise = between(&s, 0.008f, 0.030f);
-    e->heel = between(&s, -0.08f, 0.08f);
-    const bool framed = between(&s, 0, 1) < 0.3f;
-    for (int i = 0; i < 4; i++) e->border[i] = framed ? between(&s, 0.0f, 0.06f) : 0.0f;
-    e->marker = between(&s, 0, 1) < 0.6f;
-    e->grain = cxr_rng_u64(s.key, s.i++);
-}
-
 /* ---- Shapes ---- */
 
 /* 0 below -1, 1 above 1, smooth between. */
@@ -183,6 +105,96 @@ static float spine_at(const cxr_patient *p, float x, float y)
     const float vertebra = 0.75f + 0.25f * step_up((fabsf(y / 0.13f - floorf(y / 0.13f) - 0.5f) - 0.25f) / -0.12f);
     return bump(square(x / (p->medial + 0.02f))) * vertebra;
 }
+
+/* ---- Drawing the numbers ---- */
+
+typedef struct stream {
+    uint64_t key, i;
+} stream;
+
+static float between(stream *s, float a, float b)
+{
+    return a + (b - a) * cxr_rng_uniform(s->key, s->i++);
+}
+
+/* Where air is seen, not behind the heart: what is hidden teaches nothing. */
+static void draw_place(cxr_opacity *o, const cxr_patient *p, stream *s)
+{
+    float air = 0.0f;
+    for (int tries = 0; air < 0.9f && tries < 100; tries++) {
+        const int side = between(s, 0, 1) < 0.5f ? 0 : 1;
+        const float out = between(s, p->medial + 0.10f, p->wide[side] - 0.08f);
+        o->x = side == 0 ? -out : out;
+        o->y = between(s, p->top[side] + 0.25f, p->base[side] - 0.02f);
+        air = lung_at(p, side, out, o->y, cage_edge(p, side, o->y)) * (1.0f - heart_at(p, o->x, o->y));
+    }
+}
+
+static void draw_opacity(cxr_opacity *o, const cxr_patient *p, stream *s)
+{
+    const float r = between(s, 0.18f, 0.38f);
+    draw_place(o, p, s);
+    o->rx = r * between(s, 0.8f, 1.3f);
+    o->ry = r * between(s, 0.7f, 1.2f);
+    o->strength = between(s, 0.65f, 1.0f);
+    o->patchy = between(s, 0.0f, 0.7f);
+    o->fissure = between(s, 0, 1) < 0.25f ? o->y + between(s, -0.05f, 0.10f) : 10.0f;
+}
+
+void cxr_patient_draw(cxr_patient *p, uint64_t key, bool ill)
+{
+    stream s = {key, 0};
+    *p = (cxr_patient){.trunk = between(&s, 0.92f, 1.08f), .neck = between(&s, 0.24f, 0.34f)};
+    const float top = between(&s, -0.78f, -0.66f), base = between(&s, 0.34f, 0.52f), wide = between(&s, 0.68f, 0.82f);
+    for (int side = 0; side < 2; side++) {
+        p->top[side] = top + between(&s, -0.02f, 0.02f);
+        p->base[side] = base + (side == 0 ? -0.05f : 0.0f) + between(&s, -0.02f, 0.02f); /* the liver lifts its side */
+        p->wide[side] = wide + between(&s, -0.02f, 0.02f);
+    }
+    p->medial = between(&s, 0.10f, 0.15f);
+    p->heart_x = between(&s, 0.08f, 0.16f);
+    p->heart_y = p->base[1] - between(&s, 0.12f, 0.19f);
+    p->heart_rx = between(&s, 0.25f, 0.36f);
+    p->heart_ry = between(&s, 0.22f, 0.29f);
+    p->rib_step = between(&s, 0.135f, 0.165f);
+    p->rib_start = between(&s, 0, 1);
+    p->rib_contrast = between(&s, 0.035f, 0.075f);
+    p->rib_fall = between(&s, 0.40f, 0.65f);
+    p->clavicle = p->top[0] + between(&s, 0.14f, 0.22f);
+    p->clavicle_rise = between(&s, 0.10f, 0.30f);
+    p->spine = between(&s, 0.05f, 0.11f);
+    p->hilum = between(&s, 0.04f, 0.10f);
+    p->vessels = between(&s, 0.02f, 0.06f);
+    p->gas_x = between(&s, 0.30f, 0.50f);
+    p->gas = between(&s, 0.0f, 0.25f);
+    p->texture = cxr_rng_u64(s.key, s.i++);
+    if (!ill) return;
+    p->opacities = 1 + (int)between(&s, 0, CXR_MAX_OPACITIES - 0.01f);
+    for (int i = 0; i < p->opacities; i++) draw_opacity(&p->opacity[i], p, &s);
+}
+
+void cxr_exposure_draw(cxr_exposure *e, uint64_t key, int size)
+{
+    stream s = {key, 0};
+    const float scale = between(&s, 0.85f, 1.15f), aspect = between(&s, 1.0f, 1.35f);
+    *e = (cxr_exposure){.width = (int)lrintf((float)size * scale * sqrtf(aspect)),
+                        .height = (int)lrintf((float)size * scale / sqrtf(aspect))};
+    e->x = between(&s, -0.06f, 0.06f);
+    e->y = between(&s, -0.06f, 0.06f);
+    e->turn = between(&s, -0.06f, 0.06f);
+    e->zoom = between(&s, 0.92f, 1.10f);
+    e->gamma = between(&s, 0.75f, 1.35f);
+    e->gain = between(&s, 0.78f, 1.12f);
+    e->black = between(&s, 0.0f, 0.08f);
+    e->noise = between(&s, 0.008f, 0.030f);
+    e->heel = between(&s, -0.08f, 0.08f);
+    const bool framed = between(&s, 0, 1) < 0.3f;
+    for (int i = 0; i < 4; i++) e->border[i] = framed ? between(&s, 0.0f, 0.06f) : 0.0f;
+    e->marker = between(&s, 0, 1) < 0.6f;
+    e->grain = cxr_rng_u64(s.key, s.i++);
+}
+
+/* ---- Absorption ---- */
 
 /* The share of air that disease fills. */
 static float opacity_at(const scene *s, float x, float y)
