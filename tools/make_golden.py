@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes the golden fixtures that come from PyTorch: tests/fixtures/{ops,network,optim}.txt.
+"""Writes the golden fixtures that come from PyTorch: tests/fixtures/{graph,ops,network,optim}.txt.
 
 Usage: make_golden.py [FOLDER]      (needs torch, torchvision, numpy; any machine gives the same files to the last few digits)
 
-The layout of each file is told at the top of tools/golden/operators.py and tools/golden/network.py. All is computed in float64
+The layout of each file is told at the top of its module in tools/golden/. All is computed in float64
 from float32 inputs, so that a difference is the tested program's rounding, not PyTorch's. Nothing but answers is stored: inputs
 and weights come from the keyed generator (tools/golden/keyed_rng.py), the same in C and Python.
 """
@@ -17,6 +17,7 @@ import numpy
 import torch
 import torchvision
 
+import graphs
 import network
 import operators
 from fixture import Fixture
@@ -28,7 +29,13 @@ def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "..", "tests", "fixtures")
     versions = [f"{m.__name__} {m.__version__}" for m in (torch, torchvision, numpy)]
     torch.use_deterministic_algorithms(True)
-    for name, write in (("ops", operators.write), ("network", network.write_network), ("optim", network.write_optim)):
+    files = {
+        "graph": graphs.write,
+        "ops": operators.write,
+        "network": network.write_network,
+        "optim": network.write_optim,
+    }
+    for name, write in files.items():
         out = Fixture(SEED, versions)
         write(out, SEED)
         out.write(folder, name + ".txt")

@@ -73,9 +73,11 @@ int cxr_graph_normalize(cxr_graph *g, int x, const float mean[3], const float st
     return append(g, n, "normalize");
 }
 
+/* 0, which append refuses, when the window does not fit. */
 static int window_out(int size, int kernel, int stride, int pad)
 {
-    return (size + 2 * pad - kernel) / stride + 1;
+    const int room = size + 2 * pad - kernel;
+    return room < 0 ? 0 : room / stride + 1;
 }
 
 int cxr_graph_conv(cxr_graph *g, int x, const char *name, int out, int kernel, int stride, int pad)
