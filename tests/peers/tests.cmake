@@ -1,0 +1,18 @@
+# Comparisons that need PyTorch and friends: each peers/test_*.py, run by the interpreter that CXR_PEERS_PYTHON names. A script
+# gets the folder of the helpers write_*.c as its argument.
+set(CXR_PEERS_PYTHON "" CACHE STRING "Python with torch, torchvision and safetensors, for the peers tests")
+if(CXR_PEERS_PYTHON)
+  file(GLOB CXR_PEERS_HELPERS CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/write_*.c)
+  foreach(source ${CXR_PEERS_HELPERS})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source})
+    target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+    target_link_libraries(${name} PRIVATE cxr_flags cxr_static)
+  endforeach()
+  file(GLOB CXR_PEERS_SCRIPTS CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/test_*.py)
+  foreach(script ${CXR_PEERS_SCRIPTS})
+    get_filename_component(name ${script} NAME_WE)
+    add_test(NAME peers/${name} COMMAND ${CXR_PEERS_PYTHON} ${script} ${CMAKE_CURRENT_BINARY_DIR})
+    set_tests_properties(peers/${name} PROPERTIES TIMEOUT 900 LABELS peers SKIP_RETURN_CODE 77)
+  endforeach()
+endif()
