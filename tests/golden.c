@@ -100,22 +100,27 @@ static uint64_t name_number(const char *name)
     return h;
 }
 
+/* The range that a parameter is drawn from: -high..high where low is not set. */
+static void keyed_bounds(const cxr_param *p, float *low, float *high)
+{
+    switch (p->role) {
+    case CXR_WEIGHT: *high = (float)sqrt(6.0 * (double)p->dims[0] / (double)p->count); break;
+    case CXR_BIAS: *high = 0.1f; break;
+    case CXR_BN_WEIGHT: *high = 1.0f; break;
+    case CXR_BN_VAR: *high = 1.5f; break;
+    case CXR_BN_BIAS:
+    case CXR_BN_MEAN: *high = 0.2f; break;
+    }
+    *low = p->role == CXR_BN_WEIGHT || p->role == CXR_BN_VAR ? 0.5f : -*high;
+}
+
 void cxr_keyed_params(const cxr_graph *g, float *params, uint64_t seed)
 {
     for (int i = 0; i < g->param_count; i++) {
         const cxr_param *p = &g->params[i];
-        const uint64_t key = cxr_keyed(seed, name_number(p->name));
-        float low = -0.2f, high = 0.2f;
-        if (p->role == CXR_BIAS) high = 0.1f;
-        if (p->role == CXR_BN_WEIGHT) high = 1.0f;
-        if (p->role == CXR_BN_VAR) high = 1.5f;
-        if (p->role == CXR_BIAS) low = -0.1f;
-        if (p->role == CXR_BN_WEIGHT || p->role == CXR_BN_VAR) low = 0.5f;
-        if (p->role == CXR_WEIGHT) {
-            high = (float)sqrt(6.0 * (double)p->dims[0] / (double)p->count);
-            low = -high;
-        }
-        cxr_keyed_fill(params + p->offset, p->count, key, low, high);
+        float low = 0.0f, high = 0.0f;
+        keyed_bounds(p, &low, &high);
+        cxr_keyed_fill(params + p->offset, p->count, cxr_keyed(seed, name_number(p->name)), low, high);
     }
 }
 

@@ -5,7 +5,6 @@
 #include "backend/backend.h"
 #include "backend/ref_ops.h"
 #include "base/mem.h"
-#include <math.h>
 #include <string.h>
 
 typedef struct ref_tensor { /* what this backend's cxr_tensor points to */

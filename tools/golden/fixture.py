@@ -51,19 +51,6 @@ def dropout_scale(k, node, shape, rate):
     return mask.astype(np.float64).reshape(shape) / (1.0 - rate)
 
 
-def parameter(seed, name, shape):
-    """cxr_keyed_params() for one tensor of a state dict; `name` tells its role, as torchvision names them."""
-    k = keyed(seed, rng.name_number(name))
-    if len(shape) > 1:
-        bound = np.float32(np.sqrt(6.0 * shape[0] / np.prod(shape)))
-        return fill(k, shape, -bound, bound)
-    if name.endswith("running_var"):
-        return fill(k, shape, 0.5, 1.5)
-    if name.endswith("running_mean"):
-        return fill(k, shape, -0.2, 0.2)
-    return None  # weight and bias of a vector: the module decides, see fill_model
-
-
 def summary(seed, name, x):
     """cxr_summarize(): norm, sum, dot with a keyed direction, 16 samples."""
     k = rng.key(seed, rng.TEST, 1, rng.name_number(name))  # not the weights' key: gradients are orthogonal to weights

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 import torchvision
 
 import keyed_rng as rng
-from fixture import dropout_scale, fill, keyed, parameter, pixels, summary
+from fixture import dropout_scale, fill, keyed, pixels, summary
 
 MEAN, STD = (np.float32(v).astype(np.float64) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
 KEY_PIXELS, KEY_DROPOUT = 1, 2
@@ -59,20 +59,24 @@ def head(avgpool_node, features, widths, rate, classes):
     return torch.nn.Sequential(*layers, torch.nn.Linear(features, classes), torch.nn.LogSoftmax(1))
 
 
+def bounds(name, shape, norms):
+    """The range that a parameter is drawn from, by its role."""
+    if len(shape) > 1:
+        bound = np.float32(np.sqrt(6.0 * shape[0] / np.prod(shape)))
+        return -bound, bound
+    module, kind = name.rsplit(".", 1)
+    if module not in norms:
+        return -0.1, 0.1
+    return {"weight": (0.5, 1.0), "running_var": (0.5, 1.5)}.get(kind, (-0.2, 0.2))
+
+
 def fill_model(model, seed):
     """cxr_keyed_params()."""
     norms = {n for n, m in model.named_modules() if isinstance(m, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d))}
-    state = model.state_dict()
-    for name, tensor in state.items():
-        if name.endswith("num_batches_tracked"):
-            continue
-        value = parameter(seed, name, tuple(tensor.shape))
-        if value is None:
-            low, high = (0.5, 1.0) if name.endswith("weight") else (-0.2, 0.2)
-            if name.rsplit(".", 1)[0] not in norms:
-                low, high = -0.1, 0.1
-            value = fill(keyed(seed, rng.name_number(name)), tuple(tensor.shape), low, high)
-        tensor.copy_(torch.tensor(value))
+    for name, tensor in model.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            low, high = bounds(name, tensor.shape, norms)
+            tensor.copy_(torch.tensor(fill(keyed(seed, rng.name_number(name)), tuple(tensor.shape), low, high)))
 
 
 def network(arch, seed):
