@@ -77,12 +77,7 @@ static void draw_line(cairo_t *cr, const cxr_panel *p, const series *s, const hi
     cairo_new_path(cr);
     for (size_t i = 0; i < h->count; i++) {
         const double value = s->of(&h->epochs[i]), x = cxr_panel_x(p, h->epochs[i].epoch);
-        if (!drawable(value))
-            joined = false;
-        else if (joined)
-            cairo_line_to(cr, x, cxr_panel_y(p, value));
-        else
-            cairo_move_to(cr, x, cxr_panel_y(p, value));
+        if (drawable(value)) (joined ? cairo_line_to : cairo_move_to)(cr, x, cxr_panel_y(p, value));
         joined = drawable(value);
     }
     cairo_stroke(cr);

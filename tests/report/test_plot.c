@@ -184,10 +184,13 @@ static void any_history_can_be_drawn(void **state)
     for (int i = 0; i < 3; i++)
         e[i] = (cxr_epoch){.epoch = i + 1, .train_loss = 0.5, .val_loss = (double)NAN, .val_accuracy = 1};
     assert_int_equal(cxr_plot_results(in_folder("results"), e, 3, NULL), CXR_OK); /* equal values, none best */
-    e[1].train_loss = 1e29;
-    e[2].train_loss = -INFINITY;
-    e[2].val_loss = 1e300;
+    e[1].train_loss = 0.4;
+    e[2].train_loss = INFINITY;
+    e[2].val_loss = 1e300; /* out of any axis: gaps, and the rest keeps its scale */
     assert_int_equal(cxr_plot_results(in_folder("results"), e, 3, NULL), CXR_OK);
+    cairo_surface_t *s = png("results.png");
+    assert_true(coloured(s, 0, 960, BLUE) > 1000);
+    cairo_surface_destroy(s);
     assert_int_equal(clear(), 2);
 }
 
