@@ -18,7 +18,7 @@ struct cxr_model {
     int positive;     /* two classes: index 1; else -1 */
     double threshold; /* 0.5 until fitted */
     char *receipt;    /* JSON text: data fingerprint, arguments, seed, versions; NULL: none */
-    char *path;    /* the file it was opened from; NULL: none */
+    char *path;       /* the file it was opened from; NULL: none */
     cxr_graph graph;
     float *params; /* canonical, graph.float_count */
 };

@@ -272,6 +272,7 @@ static void more_than_announced(void **state)
     (void)state;
     cxr_error err = {0};
     assert_int_equal(fetch_from(own_base(), hash, LENGTH - 1, NULL, NULL, &err), CXR_EDATA);
+    assert_non_null(strstr(err.text, "sends more than 99999 bytes"));
     assert_false(cxr_path_exists(in_scratch("file.bin")));
 }
 

@@ -161,6 +161,8 @@ static void bad_pickles(void **state)
         CASE("cos\nsystem\n.", "os.system"),
         CASE("c__builtin__\neval\n.", "__builtin__.eval"),
         CASE("ctorch\nload\n.", "torch.load"),
+        CASE("cevil\nOrderedDict\n.", "evil.OrderedDict"),
+        CASE("ccollections\nOrderedDic\n.", "collections.OrderedDic"),
         CASE("ctorch._utils\n_rebuild_tensor_v2\x00\n.", "_rebuild_tensor_v2?"),
         CASE("c\x1b[2J\nsystem\n.", "?[2J.system"),
         CASE("X\x05\0\0\0posixX\x06\0\0\0system\x93.", "posix.system"),
@@ -370,6 +372,68 @@ static void damaged_tensors(void **state)
     free(b.data);
 }
 
+static void add_tensor(bytes *b, const char *name, const char *key, int64_t storage_count)
+{
+    ADD(b, "X\x01\0\0\0");
+    add(b, name, 1);
+    ADD(b, "ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0");
+    add(b, key, 1);
+    ADD(b, "X\x03\0\0\0cpu");
+    add_int(b, storage_count);
+    ADD(b, "NtQK\0K\x01\x85K\x01\x85\x89)tRs");
+}
+
+/* Tensors a and b of one float each; `keys` is the pickle of the list of storages, `stored` how many follow. */
+static bytes make_pair(const char *key_b, int64_t count_b, const char *keys, size_t keys_len, int stored)
+{
+    static const uint8_t storage[12] = {1};
+    bytes b = {0};
+    add_preamble(&b);
+    ADD(&b, "}");
+    add_tensor(&b, "a", "k", 1);
+    add_tensor(&b, "b", key_b, count_b);
+    ADD(&b, ".\x80\x02]");
+    add(&b, keys, keys_len);
+    ADD(&b, ".");
+    for (int i = 0; i < stored; i++) add(&b, storage, sizeof storage);
+    return b;
+}
+
+static void storages_once_each(void **state)
+{
+    (void)state;
+#define KEY(k) "X\x01\0\0\0" k "a"
+    static const struct {
+        const char *what, *key_b;
+        int64_t count_b;
+        const char *keys;
+        size_t keys_len;
+        int stored;
+        const char *part; /* NULL: a good file */
+    } cases[] = {
+        {"two", "l", 1, KEY("l") KEY("k"), 14, 2, NULL},
+        {"shared", "k", 1, KEY("k"), 7, 1, NULL},
+        {"shared, other count", "k", 2, KEY("k"), 7, 1, "two storages share a key"},
+        {"one listed twice", "l", 1, KEY("k") KEY("k"), 14, 2, "not those that the pickle names"},
+        {"one not listed", "l", 1, KEY("k"), 7, 1, "not those that the pickle names"},
+        {"unknown listed", "l", 1, KEY("k") KEY("m"), 14, 2, "not those that the pickle names"},
+        {"no list of keys", "l", 1, "a", 0, 2, "not those that the pickle names"},
+    };
+#undef KEY
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cxr_weights w;
+        bytes b = make_pair(cases[i].key_b, cases[i].count_b, cases[i].keys, cases[i].keys_len, cases[i].stored);
+        if (cases[i].part != NULL) {
+            assert_refused(cases[i].what, b.data, b.len, CXR_EDATA, cases[i].part);
+        } else {
+            assert_int_equal(parse_bytes(&w, b.data, b.len, NULL), CXR_OK);
+            assert_int_equal(w.count, 2);
+            cxr_weights_free(&w);
+        }
+        free(b.data);
+    }
+}
+
 static void other_streams(void **state)
 {
     (void)state;
@@ -396,6 +460,7 @@ int main(void)
         cmocka_unit_test(tensors_in_bounds),
         cmocka_unit_test(tensors_out_of_bounds),
         cmocka_unit_test(damaged_tensors),
+        cmocka_unit_test(storages_once_each),
         cmocka_unit_test(other_streams),
     };
     (void)unlink("/tmp/cxr-was-executed");
