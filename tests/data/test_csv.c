@@ -95,8 +95,8 @@ static void a_missing_file_is_named(void **state)
 static void what_is_written_is_read_back(void **state)
 {
     (void)state;
-    const char *const texts[] = {"plain",      "",           " spaces ", "a,b",         "say \"no\"",
-                                 "two\nlines", "cr\rlf\r\n", "\xC3\xA4", "=1+1 'quote'"};
+    const char *const texts[] = {"plain",      "",           " spaces ", "a,b",      "say \"no\"",
+                                 "two\nlines", "cr\rlf\r\n", "only\rcr", "\xC3\xA4", "=1+1 'quote'"};
     const size_t n = sizeof texts / sizeof *texts;
     char *dir = scratch_new(), *path = cxr_path_join(dir, "t.csv");
     FILE *f = fopen(path, "w");
