@@ -271,7 +271,9 @@ cxr_status cxr_train_opts_read(cxr_saved_opts *out, const char *path, cxr_error 
     cxr_train_opts_default(&out->opts);
     out->json = root;
     st = read_fields(&out->opts, root, path, err);
-    if (st == CXR_OK) st = cxr_train_opts_check(&out->opts, err);
+    cxr_error why_not = {0};
+    if (st == CXR_OK && cxr_train_opts_check(&out->opts, &why_not) != CXR_OK)
+        st = cxr_fail(err, CXR_EDATA, "%s: %s", path, why_not.text);
     if (st != CXR_OK) cxr_saved_opts_free(out);
     return st;
 }

@@ -1,0 +1,106 @@
+/* args.json: what goes in comes out; what does not belong there is named. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "train/options.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char path[] = "/tmp/cxr-test-args.json";
+static cxr_error error;
+
+static cxr_train_opts unusual(void)
+{
+    cxr_train_opts o;
+    cxr_train_opts_default(&o);
+    o.data = "/a \"quoted\" place";
+    o.out = "out";
+    o.allow_missing = "layer4.*";
+    o.head_count = 3;
+    o.head[0] = 7, o.head[1] = 8, o.head[2] = 9;
+    o.lr = 0.1f / 3.0f;
+    o.seed = 9007199254740993u; /* not a double */
+    o.schedule = CXR_ONECYCLE;
+    o.preprocess.rule = CXR_RESIZE_CROP;
+    o.class_weights = true;
+    return o;
+}
+
+static void what_goes_in_comes_out(void **state)
+{
+    (void)state;
+    const cxr_train_opts o = unusual();
+    char *text = cxr_train_opts_json(&o);
+    assert_non_null(text);
+    assert_int_equal(cxr_file_write(path, text, strlen(text), &error), CXR_OK);
+    cxr_saved_opts back;
+    if (cxr_train_opts_read(&back, path, &error) != CXR_OK) fail_msg("%s", error.text);
+    char *again = cxr_train_opts_json(&back.opts);
+    assert_string_equal(text, again);
+    assert_true(back.opts.seed == o.seed && back.opts.lr == o.lr && back.opts.head[2] == 9 && back.opts.weights == NULL);
+    assert_string_equal(back.opts.data, o.data);
+    cxr_saved_opts_free(&back);
+    free(text);
+    free(again);
+}
+
+static void damaged_arguments_are_refused(void **state)
+{
+    (void)state;
+    const cxr_train_opts o = unusual();
+    char *text = cxr_train_opts_json(&o);
+    static const char *const damage[][2] = {{"\"lr\"", "\"rl\""},
+                                            {"onecycle", "twocycle"},
+                                            {"\"epochs\": 5", "\"epochs\": 0"},
+                                            {"\"epochs\": 5", "\"epochs\": 1e9"},
+                                            {"crop\"", "crop"},
+                                            {"\"head\": [", "\"head\": [1.5,"}};
+    for (size_t i = 0; i < sizeof damage / sizeof damage[0]; i++) {
+        const char *at = strstr(text, damage[i][0]);
+        assert_non_null(at);
+        char *bad = NULL;
+        assert_true(asprintf(&bad, "%.*s%s%s", (int)(at - text), text, damage[i][1], at + strlen(damage[i][0])) > 0);
+        assert_int_equal(cxr_file_write(path, bad, strlen(bad), &error), CXR_OK);
+        cxr_saved_opts back;
+        if (cxr_train_opts_read(&back, path, &error) != CXR_EDATA) fail_msg("%s accepted", damage[i][1]);
+        free(bad);
+    }
+    free(text);
+}
+
+static void values_out_of_range_are_named(void **state)
+{
+    (void)state;
+    cxr_train_opts o = unusual();
+    assert_int_equal(cxr_train_opts_check(&o, &error), CXR_OK);
+    o.dropout = 1.0f;
+    assert_int_equal(cxr_train_opts_check(&o, &error), CXR_EUSAGE);
+    assert_non_null(strstr(error.text, "dropout"));
+    o = unusual();
+    o.clip_norm = 0.0f / 0.0f;
+    assert_int_equal(cxr_train_opts_check(&o, &error), CXR_EUSAGE);
+    o = unusual();
+    o.optimizer = (cxr_optimizer)17;
+    assert_int_equal(cxr_train_opts_check(&o, &error), CXR_EUSAGE);
+    o = unusual();
+    o.head[1] = 0;
+    assert_int_equal(cxr_train_opts_check(&o, &error), CXR_EUSAGE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_goes_in_comes_out),
+        cmocka_unit_test(damaged_arguments_are_refused),
+        cmocka_unit_test(values_out_of_range_are_named),
+    };
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    (void)unlink(path);
+    return failed;
+}

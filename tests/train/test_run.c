@@ -1,0 +1,303 @@
+/* Whole runs on a toy data set: what they leave, that they learn, that a broken-off run ends with the same bits as an unbroken
+ * one, and what they refuse. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "model/model.h"
+#include "toy.h"
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static cxr_error error;
+
+static cxr_train_opts toy_opts(const char *out)
+{
+    cxr_train_opts o;
+    cxr_train_opts_default(&o);
+    o.data = toy_path("data");
+    o.out = toy_path(out);
+    o.preprocess.size = 32;
+    o.head[0] = 16;
+    o.head_count = 1;
+    o.freeze = "layer3";
+    o.lr = 1e-3f;
+    o.epochs = 2;
+    o.batch_size = 8;
+    o.threads = 2;
+    o.checkpoint_seconds = 0.0;
+    return o;
+}
+
+static void must(cxr_status st)
+{
+    if (st != CXR_OK) fail_msg("%s", error.text);
+}
+
+static void sha_of(char hex[65], const char *run, const char *name)
+{
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/%s", run, name);
+    must(cxr_sha256_file(path, hex, &error));
+}
+
+static bool has(const char *run, const char *name)
+{
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/%s", toy_path(run), name);
+    return cxr_path_exists(path);
+}
+
+/* Stops, or dies, at the n-th step of the run. */
+typedef struct breaker {
+    int steps, at;
+    bool die;
+} breaker;
+
+static void count_step(void *user, const cxr_progress *p)
+{
+    breaker *b = user;
+    (void)p;
+    if (++b->steps == b->at && b->die) _exit(9); /* as abrupt as kill -9: nothing is flushed, no handler runs */
+}
+
+static bool stop_at(void *user)
+{
+    const breaker *b = user;
+    return !b->die && b->at > 0 && b->steps >= b->at;
+}
+
+static cxr_hooks breaking(breaker *b)
+{
+    return (cxr_hooks){.progress = count_step, .should_stop = stop_at, .user = b};
+}
+
+/* Compares everything that a resumed run must share with the unbroken one. */
+static void same_weights(const char *a, const char *b)
+{
+    static const char *const files[] = {"weights/best.safetensors", "weights/last.safetensors", "split.csv"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        char x[65], y[65];
+        sha_of(x, a, files[i]);
+        sha_of(y, b, files[i]);
+        if (strcmp(x, y) != 0) fail_msg("%s differs between %s and %s", files[i], a, b);
+    }
+}
+
+static cxr_train_result unbroken;
+
+/* The receipt inside a model names the run folder, so compared runs are made under one name and moved. */
+static void move(const char *to)
+{
+    (void)rename(toy_path("run"), toy_path(to));
+}
+
+static void a_run_leaves_its_files_and_learns(void **state)
+{
+    (void)state;
+    cxr_train_opts o = toy_opts("run");
+    must(cxr_train(&o, NULL, &unbroken, &error));
+    assert_int_equal(unbroken.epochs_done, 2);
+    assert_true(unbroken.best_epoch >= 1 && unbroken.best_val_accuracy >= 0.5);
+    static const char *const files[] = {"args.json",   "split.csv",
+                                        "results.csv", "results.png",
+                                        "results.svg", "weights/best.safetensors",
+                                        "log.txt",     "weights/last.safetensors"};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (!has("run", files[i])) fail_msg("the run has no %s", files[i]);
+    move("unbroken");
+}
+
+static void a_run_learns_the_toy(void **state)
+{
+    (void)state;
+    cxr_train_opts o = toy_opts("learns");
+    cxr_train_result r;
+    o.freeze = "none";
+    o.epochs = 6;
+    o.augment = (cxr_augment){0};
+    must(cxr_train(&o, NULL, &r, &error));
+    if (!(r.best_val_accuracy >= 0.95)) fail_msg("validation accuracy %.3f after six epochs", r.best_val_accuracy);
+}
+
+static void stopped_and_resumed_equals_unbroken(void **state)
+{
+    (void)state;
+    const int places[] = {1, 3, 6, 8}; /* 6 steps an epoch: in the first, at its end, in the second */
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        cxr_train_opts o = toy_opts("run");
+        breaker b = {.at = places[i]};
+        const cxr_hooks hooks = breaking(&b);
+        cxr_train_result r = {0};
+        assert_int_equal(cxr_train(&o, &hooks, &r, &error), CXR_ESTOPPED);
+        must(cxr_resume(toy_path("run"), 0, NULL, &r, &error));
+        assert_true(r.best_val_loss == unbroken.best_val_loss && r.best_epoch == unbroken.best_epoch);
+        char name[32];
+        (void)snprintf(name, sizeof name, "stopped%d", places[i]);
+        move(name);
+        same_weights(toy_path("unbroken"), toy_path(name));
+    }
+}
+
+static void killed_and_resumed_equals_unbroken(void **state)
+{
+    (void)state;
+    for (int at = 2; at <= 11; at += 3) {
+        fflush(NULL);
+        const pid_t child = fork();
+        if (child == 0) {
+            cxr_train_opts o = toy_opts("run");
+            breaker b = {.at = at, .die = true};
+            const cxr_hooks hooks = breaking(&b);
+            o.checkpoint_seconds = 1e-9; /* after every step */
+            _exit(cxr_train(&o, &hooks, NULL, NULL) == CXR_OK ? 0 : 1);
+        }
+        int status = 0;
+        assert_true(waitpid(child, &status, 0) == child && WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 9);
+        must(cxr_resume(toy_path("run"), 0, NULL, NULL, &error));
+        char name[32];
+        (void)snprintf(name, sizeof name, "killed%d", at);
+        move(name);
+        cxr_model *a = NULL, *b = NULL;
+        char path[512];
+        (void)snprintf(path, sizeof path, "%s/weights/last.safetensors", toy_path(name));
+        must(cxr_model_open(&a, toy_path("unbroken/weights/last.safetensors"), &error));
+        must(cxr_model_open(&b, path, &error));
+        assert_memory_equal(a->params, b->params, a->graph.float_count * sizeof(float));
+        cxr_model_close(&a);
+        cxr_model_close(&b);
+    }
+}
+
+static void frozen_layers_do_not_drift(void **state)
+{
+    (void)state;
+    cxr_model *trained = NULL, *start = NULL;
+    cxr_train_opts o = toy_opts("run");
+    must(cxr_model_open(&trained, toy_path("unbroken/weights/last.safetensors"), &error));
+    must(cxr_model_build(&start, &o, NULL, 2, &error));
+    int cut = 0;
+    must(cxr_graph_cut(&start->graph, o.freeze, &cut, &error));
+    bool moved = false;
+    for (int i = 0; i < start->graph.param_count; i++) {
+        const cxr_param *p = &start->graph.params[i];
+        const bool same = memcmp(trained->params + p->offset, start->params + p->offset, p->count * sizeof(float)) == 0;
+        if (p->node <= cut && !same) fail_msg("%s is frozen and changed", p->name);
+        moved = moved || !same;
+    }
+    assert_true(moved);
+    cxr_model_close(&trained);
+    cxr_model_close(&start);
+}
+
+static void a_folder_with_a_run_is_refused(void **state)
+{
+    (void)state;
+    cxr_train_opts o = toy_opts("unbroken");
+    char before[65], after[65];
+    sha_of(before, toy_path("unbroken"), "args.json");
+    assert_int_equal(cxr_train(&o, NULL, NULL, &error), CXR_ECREATE);
+    assert_non_null(strstr(error.text, "already holds a run"));
+    sha_of(after, toy_path("unbroken"), "args.json");
+    assert_string_equal(before, after);
+}
+
+static void a_loss_that_is_not_a_number_stops(void **state)
+{
+    (void)state;
+    cxr_train_opts o = toy_opts("nan");
+    o.lr = 1e3f;
+    o.optimizer = CXR_SGD;
+    o.freeze = "none";
+    o.epochs = 50;
+    assert_int_equal(cxr_train(&o, NULL, NULL, &error), CXR_EDATA);
+    assert_non_null(strstr(error.text, "loss became"));
+    assert_false(has("nan", "weights/last.safetensors.tmp"));
+    assert_true(has("nan", "checkpoint.safetensors")); /* what was good stays */
+}
+
+static void unreadable_images_stop_or_are_skipped(void **state)
+{
+    (void)state;
+    cxr_train_opts o = toy_opts("unreadable");
+    const char *bad = toy_path("data/train/A/bad.jpeg");
+    must(cxr_file_write(bad, "not an image", 12, &error));
+    assert_int_equal(cxr_train(&o, NULL, NULL, &error), CXR_EDATA);
+    assert_non_null(strstr(error.text, "bad.jpeg"));
+    o.out = toy_path("skipped");
+    o.skip_unreadable = true;
+    o.epochs = 1;
+    must(cxr_train(&o, NULL, NULL, &error));
+    assert_int_equal(unlink(bad), 0);
+}
+
+static void early_stop_counts_epochs_without_gain(void **state)
+{
+    (void)state;
+    cxr_train_opts o = toy_opts("early");
+    cxr_train_result r;
+    o.lr = 1e-30f; /* nothing changes but running statistics; no validation loss is lower for long */
+    o.freeze = "backbone";
+    o.head_count = 0;
+    o.epochs = 10;
+    o.early_stop = 2;
+    must(cxr_train(&o, NULL, &r, &error));
+    assert_int_equal(r.epochs_done, 3);
+    assert_int_equal(r.best_epoch, 1);
+}
+
+static void bad_options_are_named(void **state)
+{
+    (void)state;
+    cxr_train_opts o = toy_opts("bad");
+    o.lr = -1.0f;
+    assert_int_equal(cxr_train(&o, NULL, NULL, &error), CXR_EUSAGE);
+    assert_non_null(strstr(error.text, "lr"));
+    o = toy_opts("bad");
+    o.freeze = "layer9";
+    assert_int_equal(cxr_train(&o, NULL, NULL, &error), CXR_EUSAGE);
+    o = toy_opts("bad");
+    o.device = CXR_DEVICE_CUDA;
+    assert_int_equal(cxr_train(&o, NULL, NULL, &error), CXR_EUNAVAILABLE);
+    o = toy_opts("bad");
+    o.data = toy_path("nowhere");
+    assert_int_equal(cxr_train(&o, NULL, NULL, &error), CXR_ENOINPUT);
+    assert_false(cxr_path_exists(toy_path("bad")));
+}
+
+static void a_changed_data_set_is_not_resumed(void **state)
+{
+    (void)state;
+    cxr_train_opts o = toy_opts("run");
+    breaker b = {.at = 2};
+    const cxr_hooks hooks = breaking(&b);
+    assert_int_equal(cxr_train(&o, &hooks, NULL, &error), CXR_ESTOPPED);
+    assert_true(rename(toy_path("data/train/A/3.jpeg"), toy_path("moved.jpeg")) == 0);
+    assert_int_equal(cxr_resume(toy_path("run"), 0, NULL, NULL, &error), CXR_EDATA);
+    assert_true(rename(toy_path("moved.jpeg"), toy_path("data/train/A/3.jpeg")) == 0);
+    must(cxr_resume(toy_path("run"), 0, NULL, NULL, &error));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_leaves_its_files_and_learns),
+        cmocka_unit_test(a_run_learns_the_toy),
+        cmocka_unit_test(stopped_and_resumed_equals_unbroken),
+        cmocka_unit_test(killed_and_resumed_equals_unbroken),
+        cmocka_unit_test(frozen_layers_do_not_drift),
+        cmocka_unit_test(a_folder_with_a_run_is_refused),
+        cmocka_unit_test(a_loss_that_is_not_a_number_stops),
+        cmocka_unit_test(unreadable_images_stop_or_are_skipped),
+        cmocka_unit_test(early_stop_counts_epochs_without_gain),
+        cmocka_unit_test(bad_options_are_named),
+        cmocka_unit_test(a_changed_data_set_is_not_resumed),
+    };
+    if (!toy_create()) return 1;
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    toy_remove();
+    return failed;
+}
