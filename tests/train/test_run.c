@@ -214,7 +214,9 @@ static void a_loss_that_is_not_a_number_stops(void **state)
     o.freeze = "none";
     o.epochs = 50;
     assert_int_equal(cxr_train(&o, NULL, NULL, &error), CXR_EDATA);
-    assert_non_null(strstr(error.text, "loss became"));
+    /* The loss, or, where an epoch ended before it showed there, a parameter that would have been saved. */
+    if (strstr(error.text, "loss became") == NULL && strstr(error.text, "NaN or an infinity") == NULL)
+        fail_msg("%s", error.text);
     assert_false(has("nan", "weights/last.safetensors.tmp"));
     assert_true(has("nan", "checkpoint.safetensors")); /* what was good stays */
 }
