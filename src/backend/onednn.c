@@ -1,0 +1,354 @@
+/* The CPU backend, on oneDNN. A program holds one plan for each batch size and input layout it has met, all over one arena and
+ * one set of parameters in the kernels' layouts; a batch size that wants a layout not held yet reads all parameters again.
+ * Work runs on an OpenMP team of o->threads, set for the calling thread during each call. */
+#include "backend/onednn.h"
+#include "backend/onednn_plan.h"
+#include "base/mem.h"
+#include <string.h>
+
+/* GNU OpenMP's, which oneDNN runs on; declared here because clang comes without omp.h. */
+int omp_get_max_threads(void);
+void omp_set_num_threads(int threads);
+
+/* ---- Tensors ---- */
+
+static dnnl_memory_desc_t host_md(cxr_dtype type, int n, cxr_shape shape)
+{
+    dnnl_memory_desc_t md = cxr_md_plain(n, shape);
+    if (type == CXR_U8) md.data_type = dnnl_u8;
+    return md;
+}
+
+static size_t element_bytes(cxr_dtype type)
+{
+    return type == CXR_U8 ? sizeof(uint8_t) : sizeof(float);
+}
+
+static cxr_status tensor_new(cxr_tensor **out, cxr_dtype type, int max_batch, cxr_shape shape, cxr_error *err)
+{
+    *out = NULL;
+    if (max_batch < 1 || shape.c < 1 || shape.h < 1 || shape.w < 1)
+        return cxr_fail(err, CXR_EINTERNAL, "cpu backend: a tensor of %d x (%d, %d, %d) is empty", max_batch, shape.c, shape.h,
+                        shape.w);
+    cxr_tensor *t = cxr_mem_new(1, sizeof *t);
+    if (t == NULL) return cxr_mem_fail(err, "a tensor");
+    *t = (cxr_tensor){.backend = &cxr_backend_cpu, .type = type, .shape = shape, .max_batch = max_batch};
+    t->data = cxr_mem_new_aligned((size_t)max_batch * cxr_shape_count(shape), element_bytes(type));
+    if (t->data == NULL) {
+        cxr_mem_free(t);
+        return cxr_mem_fail(err, "a tensor");
+    }
+    *out = t;
+    return CXR_OK;
+}
+
+static void tensor_free(cxr_tensor **t)
+{
+    if (t == NULL || *t == NULL) return;
+    cxr_mem_free((*t)->data);
+    cxr_mem_free(*t);
+    *t = NULL;
+}
+
+static cxr_status tensor_write(cxr_tensor *t, int n, const void *host, cxr_error *err)
+{
+    if (n < 1 || n > t->max_batch)
+        return cxr_fail(err, CXR_EINTERNAL, "cpu backend: %d images do not fit a tensor of %d", n, t->max_batch);
+    memcpy(t->data, host, (size_t)n * cxr_shape_count(t->shape) * element_bytes(t->type));
+    t->n = n;
+    t->md = host_md(t->type, n, t->shape);
+    return CXR_OK;
+}
+
+static dnnl_status_t reorder_out(const cxr_tensor *t, const dnnl_memory_desc_t *plain, float *host, dnnl_engine_t engine)
+{
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_primitive_t reorder = NULL;
+    dnnl_memory_t from = NULL, to = NULL;
+    dnnl_stream_t stream = NULL;
+    dnnl_status_t st = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
+    if (st == dnnl_success) st = dnnl_reorder_primitive_desc_create(&pd, &t->md, engine, plain, engine, NULL);
+    if (st == dnnl_success) st = dnnl_primitive_create(&reorder, pd);
+    if (st == dnnl_success) st = dnnl_memory_create(&from, &t->md, engine, t->data);
+    if (st == dnnl_success) st = dnnl_memory_create(&to, plain, engine, host);
+    if (st == dnnl_success) {
+        const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+        st = dnnl_primitive_execute(reorder, stream, 2, args);
+    }
+    if (st == dnnl_success) st = dnnl_stream_wait(stream);
+    (void)dnnl_memory_destroy(to);
+    (void)dnnl_memory_destroy(from);
+    (void)dnnl_primitive_destroy(reorder);
+    (void)dnnl_primitive_desc_destroy(pd);
+    (void)dnnl_stream_destroy(stream);
+    return st;
+}
+
+static cxr_status tensor_read(const cxr_tensor *t, float *host, cxr_error *err)
+{
+    if (t->n < 1) return cxr_fail(err, CXR_EINTERNAL, "cpu backend: the tensor to read holds nothing");
+    const dnnl_memory_desc_t plain = cxr_md_plain(t->n, t->shape);
+    if (cxr_md_same(&t->md, &plain)) {
+        memcpy(host, t->data, (size_t)t->n * cxr_shape_count(t->shape) * sizeof *host);
+        return CXR_OK;
+    }
+    dnnl_engine_t engine = NULL;
+    dnnl_status_t st = dnnl_engine_create(&engine, dnnl_cpu, 0);
+    if (st == dnnl_success) st = reorder_out(t, &plain, host, engine);
+    (void)dnnl_engine_destroy(engine);
+    return st == dnnl_success ? CXR_OK : cxr_dnnl_fail(err, st, "reading", "a tensor");
+}
+
+/* ---- Plans ---- */
+
+/* Sets the calling thread's team and returns its former size, for team_restore(). */
+static int team_take(const cxr_program *p)
+{
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(p->o.threads);
+    return before;
+}
+
+static void team_restore(int before)
+{
+    omp_set_num_threads(before);
+}
+
+static cxr_status grow_arena(cxr_program *p, size_t bytes, cxr_error *err)
+{
+    if (bytes <= p->arena_bytes) return CXR_OK;
+    char *arena = cxr_mem_new_aligned(bytes, 1);
+    if (arena == NULL) return cxr_mem_fail(err, "a program's activations");
+    cxr_mem_free(p->arena);
+    p->arena = arena;
+    p->arena_bytes = bytes;
+    return CXR_OK;
+}
+
+/* Appends a plan for inputs of layout in_md. */
+static cxr_status make_plan(cxr_program *p, const dnnl_memory_desc_t *in_md, cxr_plan **out, cxr_error *err)
+{
+    cxr_plan *plan = cxr_mem_new(1, sizeof *plan);
+    if (plan == NULL) return cxr_mem_fail(err, "a program's plan");
+    plan->n = (int)in_md->dims[0];
+    plan->in_md = *in_md;
+    cxr_lowering l = {.p = p, .plan = plan, .node = p->first, .err = err};
+    if (p->o.mode == CXR_TRAIN)
+        cxr_lower_train(&l);
+    else
+        cxr_lower_infer(&l);
+    cxr_lower_end(&l);
+    cxr_status st = l.status;
+    if (st == CXR_OK) st = grow_arena(p, plan->arena_bytes, err);
+    if (st != CXR_OK) {
+        cxr_plan_free(plan);
+        return st;
+    }
+    cxr_plan **end = &p->plans;
+    while (*end != NULL) end = &(*end)->next;
+    *end = *out = plan;
+    return CXR_OK;
+}
+
+/* The plan for inputs of layout in_md, with parameters ready. */
+static cxr_status find_plan(cxr_program *p, const dnnl_memory_desc_t *in_md, cxr_plan **out, cxr_error *err)
+{
+    cxr_status st = CXR_OK;
+    *out = p->plans;
+    while (*out != NULL && !cxr_md_same(&(*out)->in_md, in_md)) *out = (*out)->next;
+    if (*out == NULL) st = make_plan(p, in_md, out, err);
+    if (st == CXR_OK && p->stale) st = cxr_weights_refresh(p, err);
+    if (st == CXR_OK) p->stale = false;
+    return st;
+}
+
+/* ---- Programs ---- */
+
+static void program_close(cxr_program **program)
+{
+    if (program == NULL || *program == NULL) return;
+    cxr_program *p = *program;
+    while (p->plans != NULL) {
+        cxr_plan *plan = p->plans;
+        p->plans = plan->next;
+        cxr_plan_free(plan);
+    }
+    cxr_reordered_free(p);
+    (void)dnnl_stream_destroy(p->stream);
+    (void)dnnl_engine_destroy(p->engine);
+    cxr_mem_free(p->arena);
+    cxr_mem_free(p);
+    *program = NULL;
+}
+
+static cxr_status check_span(const cxr_graph *g, int first, int last, const cxr_compile_opts *o, cxr_error *err)
+{
+    if (first < 1 || last < first || last >= g->node_count)
+        return cxr_fail(err, CXR_EINTERNAL, "cpu backend: nodes %d..%d are no span of a graph of %d nodes", first, last,
+                        g->node_count);
+    if (cxr_span_input(g, first, last) < 0)
+        return cxr_fail(err, CXR_EINTERNAL, "cpu backend: nodes %d..%d do not have exactly one input", first, last);
+    if (o->max_batch < 1 || o->threads < 1)
+        return cxr_fail(err, CXR_EUSAGE, "cpu backend: a batch of %d images on %d threads is not possible", o->max_batch,
+                        o->threads);
+    return CXR_OK;
+}
+
+/* The layout that full batches are expected in: the producer's output, pixels, or plain floats. */
+static dnnl_memory_desc_t expected_input(const cxr_program *p)
+{
+    const cxr_shape shape = p->g->nodes[p->input].shape;
+    const cxr_program *from = p->o.producer;
+    if (from == NULL || from->backend != p->backend)
+        return host_md(p->g->nodes[p->first].op == CXR_OP_NORMALIZE ? CXR_U8 : CXR_F32, p->o.max_batch, shape);
+    const dnnl_memory_desc_t blocked = cxr_md_blocked(from->o.max_batch, shape);
+    return cxr_md_same(&blocked, &from->plans->out.md) ? cxr_md_blocked(p->o.max_batch, shape)
+                                                       : cxr_md_plain(p->o.max_batch, shape);
+}
+
+static cxr_status open_program(cxr_program *p, cxr_error *err)
+{
+    dnnl_status_t st = dnnl_engine_create(&p->engine, dnnl_cpu, 0);
+    if (st == dnnl_success) st = dnnl_stream_create(&p->stream, p->engine, dnnl_stream_default_flags);
+    if (st != dnnl_success) return cxr_dnnl_fail(err, st, "the start", "a program");
+    const dnnl_memory_desc_t in_md = expected_input(p);
+    const int team = team_take(p);
+    cxr_plan *plan = NULL;
+    const cxr_status status = find_plan(p, &in_md, &plan, err);
+    team_restore(team);
+    return status;
+}
+
+static cxr_status program_compile(cxr_program **out, const cxr_graph *g, int first, int last, float *params,
+                                  const cxr_compile_opts *o, cxr_error *err)
+{
+    *out = NULL;
+    cxr_status st = check_span(g, first, last, o, err);
+    if (st != CXR_OK) return st;
+    cxr_program *p = cxr_mem_new(1, sizeof *p);
+    if (p == NULL) return cxr_mem_fail(err, "a program");
+    *p = (cxr_program){.backend = &cxr_backend_cpu, .g = g, .first = first, .last = last, .params = params, .o = *o};
+    p->input = cxr_span_input(g, first, last);
+    p->out = (cxr_tensor){.backend = p->backend, .type = CXR_F32, .shape = g->nodes[last].shape, .max_batch = o->max_batch};
+    st = open_program(p, err);
+    p->o.producer = NULL; /* may close before this program does */
+    if (st != CXR_OK) program_close(&p);
+    *out = p;
+    return st;
+}
+
+static cxr_status program_refresh(cxr_program *p, cxr_error *err)
+{
+    const int team = team_take(p);
+    const cxr_status st = cxr_weights_refresh(p, err);
+    team_restore(team);
+    p->stale = st != CXR_OK;
+    return st;
+}
+
+static cxr_status check_tensor(const cxr_program *p, const cxr_tensor *t, const char *what, cxr_shape shape, cxr_error *err)
+{
+    if (t->backend != p->backend) return cxr_fail(err, CXR_EINTERNAL, "cpu backend: the %s belongs to another backend", what);
+    if (t->shape.c != shape.c || t->shape.h != shape.h || t->shape.w != shape.w)
+        return cxr_fail(err, CXR_EINTERNAL, "cpu backend: the %s has shape (%d, %d, %d), expected (%d, %d, %d)", what,
+                        t->shape.c, t->shape.h, t->shape.w, shape.c, shape.h, shape.w);
+    if (t->n < 1 || t->n > p->o.max_batch)
+        return cxr_fail(err, CXR_EUSAGE, "cpu backend: the %s holds %d images, the program takes 1 to %d", what, t->n,
+                        p->o.max_batch);
+    return CXR_OK;
+}
+
+static cxr_status check_input(const cxr_program *p, const cxr_tensor *in, cxr_error *err)
+{
+    const cxr_status st = check_tensor(p, in, "input", p->g->nodes[p->input].shape, err);
+    if (st != CXR_OK) return st;
+    if (p->g->nodes[p->first].op == CXR_OP_NORMALIZE && in->type != CXR_U8)
+        return cxr_fail(err, CXR_EINTERNAL, "cpu backend: the input is not 8-bit pixels");
+    return CXR_OK;
+}
+
+/* A batch's variance needs two values per channel: the unbiased one divides by count - 1. */
+static cxr_status check_statistics(const cxr_program *p, int n, cxr_error *err)
+{
+    for (int i = p->first; i <= p->last && p->o.mode == CXR_TRAIN; i++) {
+        const cxr_node *v = &p->g->nodes[i];
+        if (v->op == CXR_OP_BATCHNORM && (double)n * v->shape.h * v->shape.w < 2.0)
+            return cxr_fail(err, CXR_EUSAGE, "batch norm %s cannot train on a batch of one image", v->name);
+    }
+    return CXR_OK;
+}
+
+static cxr_status run_forward(cxr_program *p, const cxr_tensor *in, cxr_error *err)
+{
+    cxr_plan *plan = NULL;
+    cxr_status st = find_plan(p, &in->md, &plan, err);
+    if (st != CXR_OK) return st;
+    char *const bases[CXR_BASES] = {[CXR_AT_ARENA] = p->arena, [CXR_AT_INPUT] = in->data};
+    st = cxr_plan_run(plan, p, CXR_FORWARD, bases, err);
+    if (st != CXR_OK) return st;
+    p->ran = plan;
+    p->out.n = plan->n;
+    p->out.md = plan->out.md;
+    p->out.data = p->arena + plan->buffers[plan->out.buffer].offset;
+    return CXR_OK;
+}
+
+static cxr_status program_forward(cxr_program *p, const cxr_tensor *in, uint64_t key, const cxr_tensor **out, cxr_error *err)
+{
+    *out = NULL;
+    p->ran = NULL;
+    cxr_status st = check_input(p, in, err);
+    if (st == CXR_OK) st = check_statistics(p, in->n, err);
+    if (st != CXR_OK) return st;
+    p->key = key;
+    const int team = team_take(p);
+    st = run_forward(p, in, err);
+    team_restore(team);
+    if (st == CXR_OK) *out = &p->out;
+    return st;
+}
+
+static cxr_status program_backward(cxr_program *p, const cxr_tensor *dout, float *grads, cxr_error *err)
+{
+    if (p->o.mode != CXR_TRAIN) return cxr_fail(err, CXR_EINTERNAL, "cpu backend: backward of an inference program");
+    if (p->ran == NULL) return cxr_fail(err, CXR_EINTERNAL, "cpu backend: backward before forward");
+    cxr_status st = check_tensor(p, dout, "output gradient", p->out.shape, err);
+    if (st != CXR_OK) return st;
+    const dnnl_memory_desc_t plain = cxr_md_plain(p->ran->n, p->out.shape);
+    if (!cxr_md_same(&dout->md, &plain))
+        return cxr_fail(err, CXR_EINTERNAL, "cpu backend: the output gradient is no host tensor of %d images", p->ran->n);
+    char *const bases[CXR_BASES] = {[CXR_AT_ARENA] = p->arena, [CXR_AT_DOUT] = dout->data, [CXR_AT_GRADS] = (char *)grads};
+    const int team = team_take(p);
+    st = cxr_plan_run(p->ran, p, CXR_BACKWARD_DATA, bases, err);
+    team_restore(team);
+    return st;
+}
+
+static size_t program_arena_bytes(const cxr_program *p)
+{
+    return p->arena_bytes;
+}
+
+void cxr_onednn_kernels(const cxr_program *p, void (*row)(void *user, const cxr_node *node, const char *kernel), void *user)
+{
+    for (int i = 0; i < p->plans->step_count; i++) {
+        const cxr_step *s = &p->plans->steps[i];
+        const_dnnl_primitive_desc_t pd = NULL;
+        if (s->primitive == NULL || dnnl_primitive_get_primitive_desc(s->primitive, &pd) != dnnl_success) continue;
+        row(user, &p->g->nodes[s->node], cxr_desc_kernel(pd));
+    }
+}
+
+const cxr_backend cxr_backend_cpu = {
+    .name = "cpu",
+    .tensor_new = tensor_new,
+    .tensor_free = tensor_free,
+    .tensor_write = tensor_write,
+    .tensor_read = tensor_read,
+    .compile = program_compile,
+    .refresh = program_refresh,
+    .forward = program_forward,
+    .backward = program_backward,
+    .arena_bytes = program_arena_bytes,
+    .close = program_close,
+};

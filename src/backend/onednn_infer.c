@@ -1,0 +1,183 @@
+/* Lowers a span for inference: batch norm folded into the convolution before it, add and ReLU done by the convolution as it
+ * writes. The add happens in place, over its other operand, when nothing reads that any more. */
+#include "backend/onednn_plan.h"
+#include "base/mem.h"
+
+typedef struct infer {
+    cxr_lowering *l;
+    const cxr_graph *g;
+    cxr_value *values; /* by node */
+    int *reads;        /* by node: reads still to come */
+} infer;
+
+/* The value of a node, read once more. */
+static cxr_value read_value(infer *f, int node)
+{
+    f->reads[node]--;
+    return f->values[node];
+}
+
+/* Where a convolution may add: the other operand itself, or a copy of it when it must survive. */
+static cxr_value summand(infer *f, int node, const dnnl_memory_desc_t *md)
+{
+    const cxr_value x = read_value(f, node);
+    const bool ours = x.buffer >= 0 && !f->l->plan->buffers[x.buffer].shared && f->reads[node] == 0;
+    return ours && cxr_md_same(&x.md, md) ? x : cxr_lower_copy(f->l, x, md);
+}
+
+static cxr_value lower_conv(infer *f, const cxr_fused *group)
+{
+    cxr_lowering *l = f->l;
+    const bool folded = group->batchnorm >= 0, sum = group->add_input >= 0;
+    cxr_value x = read_value(f, f->g->nodes[group->node].in[0]);
+    cxr_desc pd = cxr_kernel_conv(l, &(cxr_conv_want){CXR_FORWARD, x.md, {0}, folded, sum, group->relu, NULL});
+    const dnnl_memory_desc_t in = cxr_desc_md(pd, dnnl_query_src_md), out = cxr_desc_md(pd, dnnl_query_dst_md);
+    const dnnl_memory_desc_t weights = cxr_desc_md(pd, dnnl_query_weights_md);
+    if (pd == NULL) return x;
+    x = cxr_lower_as(l, x, &in);
+    const cxr_value y = sum ? summand(f, group->add_input, &out) : cxr_lower_new(l, out);
+    const cxr_value w = cxr_lower_weight(l, group->node, group->batchnorm, &weights);
+    cxr_lower_primitive(l, pd);
+    cxr_lower_arg(l, DNNL_ARG_SRC, x);
+    cxr_lower_arg(l, DNNL_ARG_WEIGHTS, w);
+    if (folded) cxr_lower_arg(l, DNNL_ARG_BIAS, cxr_lower_folded_bias(l, group->node, group->batchnorm, &weights));
+    cxr_lower_arg(l, DNNL_ARG_DST, y);
+    return y;
+}
+
+static cxr_value lower_batchnorm(infer *f, int node, cxr_value x)
+{
+    cxr_lowering *l = f->l;
+    const dnnl_memory_desc_t md = cxr_md_batchnorm(&x.md);
+    const cxr_value y = cxr_lower_new(l, md);
+    x = cxr_lower_as(l, x, &md);
+    cxr_lower_primitive(l, cxr_kernel_batchnorm(l, &md, false, NULL));
+    cxr_lower_arg(l, DNNL_ARG_SRC, x);
+    cxr_lower_arg(l, DNNL_ARG_MEAN, cxr_lower_vector(l, node, CXR_BN_MEAN));
+    cxr_lower_arg(l, DNNL_ARG_VARIANCE, cxr_lower_vector(l, node, CXR_BN_VAR));
+    cxr_lower_arg(l, DNNL_ARG_SCALE, cxr_lower_vector(l, node, CXR_BN_WEIGHT));
+    cxr_lower_arg(l, DNNL_ARG_SHIFT, cxr_lower_vector(l, node, CXR_BN_BIAS));
+    cxr_lower_arg(l, DNNL_ARG_DST, y);
+    return y;
+}
+
+static cxr_value lower_add(infer *f, int node)
+{
+    cxr_lowering *l = f->l;
+    const cxr_value a = read_value(f, f->g->nodes[node].in[0]);
+    const cxr_value b = cxr_lower_as(l, read_value(f, f->g->nodes[node].in[1]), &a.md);
+    const cxr_value y = cxr_lower_new(l, a.md);
+    cxr_lower_primitive(l, cxr_kernel_add(l, &a.md, false));
+    cxr_lower_arg(l, DNNL_ARG_SRC_0, a);
+    cxr_lower_arg(l, DNNL_ARG_SRC_1, b);
+    cxr_lower_arg(l, DNNL_ARG_DST, y);
+    return y;
+}
+
+/* One input, one output, one primitive without parameters. */
+static cxr_value lower_simple(cxr_lowering *l, cxr_desc pd, cxr_value x)
+{
+    const cxr_value y = cxr_lower_new(l, cxr_desc_md(pd, dnnl_query_dst_md));
+    cxr_lower_primitive(l, pd);
+    cxr_lower_arg(l, DNNL_ARG_SRC, x);
+    cxr_lower_arg(l, DNNL_ARG_DST, y);
+    return y;
+}
+
+static cxr_value lower_linear(cxr_lowering *l, int node, cxr_value x)
+{
+    cxr_desc pd = cxr_kernel_linear(l, CXR_FORWARD, &x.md, NULL);
+    const cxr_value y = cxr_lower_new(l, cxr_md_plain(l->plan->n, l->p->g->nodes[node].shape));
+    const dnnl_memory_desc_t weights = cxr_desc_md(pd, dnnl_query_weights_md);
+    cxr_lower_primitive(l, pd);
+    cxr_lower_arg(l, DNNL_ARG_SRC, (cxr_value){cxr_desc_md(pd, dnnl_query_src_md), x.buffer});
+    cxr_lower_arg(l, DNNL_ARG_WEIGHTS, cxr_lower_weight(l, node, -1, &weights));
+    cxr_lower_arg(l, DNNL_ARG_BIAS, cxr_lower_vector(l, node, CXR_BIAS));
+    cxr_lower_arg(l, DNNL_ARG_DST, (cxr_value){cxr_desc_md(pd, dnnl_query_dst_md), y.buffer});
+    return y;
+}
+
+static cxr_value lower_loop(cxr_lowering *l, int node, cxr_loop *loop, cxr_value x)
+{
+    const dnnl_memory_desc_t plain = cxr_md_plain(l->plan->n, l->p->g->nodes[node].shape);
+    const cxr_value y = cxr_lower_new(l, plain);
+    if (loop != cxr_loop_normalize) x = cxr_lower_as(l, x, &plain);
+    cxr_lower_loop(l, loop);
+    cxr_lower_arg(l, 0, x);
+    cxr_lower_arg(l, 0, y);
+    return y;
+}
+
+/* The same buffer under a second name. */
+static cxr_value alias(cxr_lowering *l, cxr_value x)
+{
+    if (x.buffer >= 0) l->plan->buffers[x.buffer].shared = true;
+    return x;
+}
+
+static cxr_value lower_group(infer *f, const cxr_fused *group)
+{
+    cxr_lowering *l = f->l;
+    const cxr_op op = f->g->nodes[group->node].op;
+    if (op == CXR_OP_CONV) return lower_conv(f, group);
+    if (op == CXR_OP_ADD) return lower_add(f, group->node);
+    const cxr_value x = read_value(f, f->g->nodes[group->node].in[0]);
+    switch (op) {
+    case CXR_OP_NORMALIZE: return lower_loop(l, group->node, cxr_loop_normalize, x);
+    case CXR_OP_BATCHNORM: return lower_batchnorm(f, group->node, x);
+    case CXR_OP_RELU: return lower_simple(l, cxr_kernel_relu(l, &x.md, NULL), x);
+    case CXR_OP_MAXPOOL:
+    case CXR_OP_AVGPOOL: return lower_simple(l, cxr_kernel_pool(l, &x.md, NULL), x);
+    case CXR_OP_LINEAR: return lower_linear(l, group->node, x);
+    case CXR_OP_DROPOUT: return alias(l, x);
+    case CXR_OP_LOGSOFTMAX: return lower_loop(l, group->node, cxr_loop_logsoftmax, x);
+    case CXR_OP_INPUT:
+    case CXR_OP_CONV:
+    case CXR_OP_ADD: break;
+    }
+    return x;
+}
+
+static void count_reads(infer *f, const cxr_fused *groups, int count, int last)
+{
+    for (int i = 0; i < count; i++) {
+        const cxr_node *v = &f->g->nodes[groups[i].node];
+        f->reads[v->in[0]]++;
+        if (v->op == CXR_OP_ADD) f->reads[v->in[1]]++;
+        if (groups[i].add_input >= 0) f->reads[groups[i].add_input]++;
+    }
+    f->reads[last]++;
+}
+
+static void lower_groups(infer *f, const cxr_fused *groups, int count)
+{
+    cxr_lowering *l = f->l;
+    const cxr_program *p = l->p;
+    count_reads(f, groups, count, p->last);
+    f->values[p->input] = cxr_lower_input(l, false);
+    for (int i = 0; i < count && l->status == CXR_OK; i++) {
+        l->node = groups[i].node;
+        cxr_value y = lower_group(f, &groups[i]);
+        y.md = cxr_md_simplest(&y.md);
+        f->values[groups[i].output] = y;
+    }
+    cxr_value out = f->values[p->last];
+    if (l->status == CXR_OK && l->plan->buffers[out.buffer].base != CXR_AT_ARENA) out = cxr_lower_copy(l, out, &out.md);
+    l->plan->out = out;
+    l->plan->forward_steps = l->plan->step_count;
+}
+
+void cxr_lower_infer(cxr_lowering *l)
+{
+    const cxr_program *p = l->p;
+    const size_t nodes = (size_t)p->last + 1;
+    cxr_fused *groups = cxr_mem_new(nodes, sizeof *groups);
+    infer f = {l, p->g, cxr_mem_new(nodes, sizeof *f.values), cxr_mem_new(nodes, sizeof *f.reads)};
+    if (groups == NULL || f.values == NULL || f.reads == NULL)
+        cxr_lower_fail(l, dnnl_out_of_memory, "the plan");
+    else
+        lower_groups(&f, groups, cxr_graph_fuse(p->g, p->first, p->last, groups));
+    cxr_mem_free(groups);
+    cxr_mem_free(f.values);
+    cxr_mem_free(f.reads);
+}

@@ -1,0 +1,176 @@
+/* Which oneDNN kernel runs what. Channels stay in blocks of 16 (8 before AVX-512) from the first convolution to the last
+ * pooling: the library's own choice for strided convolutions is channels-last, whose sums would push the others away from
+ * Winograd. Reference implementations, which the library offers for combinations it has no fast kernel for, are 40 times
+ * slower and taken only when nothing else exists. */
+#include "backend/onednn_plan.h"
+#include <string.h>
+
+static const cxr_node *node_of(const cxr_lowering *l)
+{
+    return &l->p->g->nodes[l->node];
+}
+
+static cxr_shape in_shape(const cxr_lowering *l)
+{
+    return cxr_graph_in_shape(l->p->g, l->node);
+}
+
+/* conv or linear: sum, then ReLU. NULL when there is neither, or on failure. */
+static dnnl_post_ops_t post_ops(cxr_lowering *l, bool sum, bool relu)
+{
+    dnnl_post_ops_t post = NULL;
+    if (!sum && !relu) return NULL;
+    dnnl_status_t st = dnnl_post_ops_create(&post);
+    if (st == dnnl_success && sum) st = dnnl_post_ops_append_sum(post, 1.0f);
+    if (st == dnnl_success && relu) st = dnnl_post_ops_append_eltwise(post, 1.0f, dnnl_eltwise_relu, 0.0f, 0.0f);
+    cxr_lower_fail(l, st, "the choice of a kernel");
+    return post;
+}
+
+/* ---- Convolution ---- */
+
+typedef struct conv_try {
+    dnnl_alg_kind_t alg;
+    dnnl_memory_desc_t src, dst; /* or their gradients */
+} conv_try;
+
+static dnnl_status_t conv_describe(dnnl_convolution_desc_t *d, const cxr_lowering *l, const cxr_conv_want *want,
+                                   const conv_try *t)
+{
+    const cxr_node *v = node_of(l);
+    const int in = in_shape(l).c;
+    const dnnl_dim_t wide[4] = {v->shape.c, in, v->kernel, v->kernel};
+    const dnnl_memory_desc_t w = cxr_md_of(4, wide, false), b = cxr_md_of(1, wide, false);
+    const dnnl_dims_t stride = {v->stride, v->stride}, pad = {v->pad, v->pad};
+    const dnnl_prop_kind_t kind = l->p->o.mode == CXR_TRAIN ? dnnl_forward_training : dnnl_forward_inference;
+    switch (want->pass) {
+    case CXR_FORWARD:
+        return dnnl_convolution_forward_desc_init(d, kind, t->alg, &t->src, &w, want->bias ? &b : NULL, &t->dst, stride, pad,
+                                                  pad);
+    case CXR_BACKWARD_DATA: return dnnl_convolution_backward_data_desc_init(d, t->alg, &t->src, &w, &t->dst, stride, pad, pad);
+    case CXR_BACKWARD_WEIGHTS:
+        return dnnl_convolution_backward_weights_desc_init(d, t->alg, &t->src, &w, NULL, &t->dst, stride, pad, pad);
+    }
+    return dnnl_invalid_arguments;
+}
+
+cxr_desc cxr_kernel_conv(cxr_lowering *l, const cxr_conv_want *want)
+{
+    const cxr_node *v = node_of(l);
+    const int n = l->plan->n;
+    const dnnl_memory_desc_t any_in = cxr_md_any(n, in_shape(l)), any_out = cxr_md_any(n, v->shape);
+    const dnnl_memory_desc_t in = cxr_md_blocked(n, in_shape(l)), out = cxr_md_blocked(n, v->shape);
+    const conv_try tries[] = {
+        {dnnl_convolution_winograd, any_in, any_out}, /* 3 x 3, stride 1, AVX-512 only; never chosen unless asked for */
+        {dnnl_convolution_direct, want->src, out},    /* the first convolution reads plain pixels */
+        {dnnl_convolution_direct, in, out},
+        {dnnl_convolution_auto, any_in, any_out},
+    };
+    const dnnl_post_ops_t post = post_ops(l, want->sum, want->relu);
+    cxr_desc found = NULL;
+    for (size_t i = 0; i < sizeof tries / sizeof tries[0] && l->status == CXR_OK; i++) {
+        dnnl_convolution_desc_t d;
+        if (tries[i].src.ndims == 0 || conv_describe(&d, l, want, &tries[i]) != dnnl_success) continue;
+        cxr_desc pd = cxr_lower_try(l, &d, post, want->hint);
+        if (pd == NULL) continue;
+        found = pd;
+        if (strstr(cxr_desc_kernel(pd), "ref") == NULL) break;
+    }
+    (void)dnnl_post_ops_destroy(post);
+    if (found == NULL) cxr_lower_fail(l, dnnl_unimplemented, "the choice of a kernel");
+    return found;
+}
+
+/* ---- Pooling ---- */
+
+cxr_desc cxr_kernel_pool(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc hint)
+{
+    const cxr_node *v = node_of(l);
+    const cxr_shape in = in_shape(l);
+    const bool max = v->op == CXR_OP_MAXPOOL;
+    const dnnl_alg_kind_t alg = max ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding;
+    const dnnl_dims_t kernel = {max ? v->kernel : in.h, max ? v->kernel : in.w};
+    const dnnl_dims_t stride = {max ? v->stride : 1, max ? v->stride : 1}, pad = {max ? v->pad : 0, max ? v->pad : 0};
+    const dnnl_prop_kind_t kind = l->p->o.mode == CXR_TRAIN ? dnnl_forward_training : dnnl_forward_inference;
+    dnnl_memory_desc_t y = cxr_md_any(l->plan->n, v->shape);
+    if (hint != NULL) y = cxr_desc_md(hint, dnnl_query_dst_md);
+    dnnl_pooling_desc_t d;
+    const dnnl_status_t st = hint == NULL ? dnnl_pooling_forward_desc_init(&d, kind, alg, x, &y, stride, kernel, pad, pad)
+                                          : dnnl_pooling_backward_desc_init(&d, alg, x, &y, stride, kernel, pad, pad);
+    cxr_lower_fail(l, st, "the choice of a kernel");
+    return st == dnnl_success ? cxr_lower_desc(l, &d, NULL, hint) : NULL;
+}
+
+/* ---- Batch norm, ReLU, add ---- */
+
+cxr_desc cxr_kernel_batchnorm(cxr_lowering *l, const dnnl_memory_desc_t *x, bool relu, cxr_desc hint)
+{
+    const bool train = l->p->o.mode == CXR_TRAIN;
+    const unsigned flags = dnnl_use_scale | dnnl_use_shift | (relu ? (unsigned)dnnl_fuse_norm_relu : 0u) |
+                           (train ? 0u : (unsigned)dnnl_use_global_stats);
+    const float epsilon = node_of(l)->epsilon;
+    const dnnl_prop_kind_t kind = train ? dnnl_forward_training : dnnl_forward_inference;
+    dnnl_batch_normalization_desc_t d;
+    const dnnl_status_t st = hint == NULL
+                                 ? dnnl_batch_normalization_forward_desc_init(&d, kind, x, epsilon, flags)
+                                 : dnnl_batch_normalization_backward_desc_init(&d, dnnl_backward, x, x, epsilon, flags);
+    cxr_lower_fail(l, st, "the choice of a kernel");
+    return st == dnnl_success ? cxr_lower_desc(l, &d, NULL, hint) : NULL;
+}
+
+/* Backward reads the output, so that the input need not be kept. */
+cxr_desc cxr_kernel_relu(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc hint)
+{
+    const dnnl_alg_kind_t alg = dnnl_eltwise_relu_use_dst_for_bwd;
+    dnnl_eltwise_desc_t d;
+    const dnnl_status_t st = hint == NULL ? dnnl_eltwise_forward_desc_init(&d, dnnl_forward_training, alg, x, 0.0f, 0.0f)
+                                          : dnnl_eltwise_backward_desc_init(&d, alg, x, x, 0.0f, 0.0f);
+    cxr_lower_fail(l, st, "the choice of a kernel");
+    return st == dnnl_success ? cxr_lower_desc(l, &d, NULL, hint) : NULL;
+}
+
+cxr_desc cxr_kernel_add(cxr_lowering *l, const dnnl_memory_desc_t *x, bool relu)
+{
+    dnnl_binary_desc_t d;
+    cxr_lower_fail(l, dnnl_binary_desc_init(&d, dnnl_binary_add, x, x, x), "the choice of a kernel");
+    const dnnl_post_ops_t post = post_ops(l, false, relu);
+    cxr_desc pd = l->status == CXR_OK ? cxr_lower_desc(l, &d, post, NULL) : NULL;
+    (void)dnnl_post_ops_destroy(post);
+    return pd;
+}
+
+/* ---- Linear ---- */
+
+dnnl_memory_desc_t cxr_linear_in(const dnnl_memory_desc_t *x)
+{
+    if (x->ndims == 2) return *x;
+    const dnnl_memory_desc_t simple = cxr_md_simplest(x);
+    const dnnl_memory_desc_t plain = cxr_md_plain((int)x->dims[0], (cxr_shape){(int)x->dims[1], 1, 1});
+    const bool vector = x->dims[2] == 1 && x->dims[3] == 1 && cxr_md_same(&simple, &plain);
+    return vector ? cxr_md_of(2, x->dims, true) : *x;
+}
+
+static dnnl_status_t linear_describe(dnnl_inner_product_desc_t *d, const cxr_lowering *l, cxr_pass pass,
+                                     const dnnl_memory_desc_t *x)
+{
+    const cxr_node *v = node_of(l);
+    const dnnl_dim_t w_dims[4] = {v->shape.c, x->dims[1], x->dims[2], x->dims[3]}, y_dims[2] = {l->plan->n, v->shape.c};
+    const dnnl_memory_desc_t w = cxr_md_of(x->ndims, w_dims, false), b = cxr_md_of(1, w_dims, false);
+    const dnnl_memory_desc_t y = cxr_md_of(2, y_dims, true);
+    const dnnl_prop_kind_t kind = l->p->o.mode == CXR_TRAIN ? dnnl_forward_training : dnnl_forward_inference;
+    switch (pass) {
+    case CXR_FORWARD: return dnnl_inner_product_forward_desc_init(d, kind, x, &w, &b, &y);
+    case CXR_BACKWARD_DATA: return dnnl_inner_product_backward_data_desc_init(d, x, &w, &y);
+    case CXR_BACKWARD_WEIGHTS: return dnnl_inner_product_backward_weights_desc_init(d, x, &w, &b, &y);
+    }
+    return dnnl_invalid_arguments;
+}
+
+cxr_desc cxr_kernel_linear(cxr_lowering *l, cxr_pass pass, const dnnl_memory_desc_t *x, cxr_desc hint)
+{
+    dnnl_inner_product_desc_t d;
+    const dnnl_memory_desc_t in = cxr_linear_in(x);
+    const dnnl_status_t st = linear_describe(&d, l, pass, &in);
+    cxr_lower_fail(l, st, "the choice of a kernel");
+    return st == dnnl_success ? cxr_lower_desc(l, &d, NULL, hint) : NULL;
+}

@@ -1,0 +1,105 @@
+/* The steps that oneDNN has no primitive for, over plain (n, c, h, w) memory. */
+#include "backend/onednn_plan.h"
+#include "base/rng.h"
+#include <math.h>
+
+static const cxr_node *node_of(const cxr_loop_args *a)
+{
+    return &a->g->nodes[a->node];
+}
+
+static size_t pixels_of(const cxr_loop_args *a)
+{
+    return (size_t)node_of(a)->shape.h * (size_t)node_of(a)->shape.w;
+}
+
+/* Pixels (n, 1, h, w), 8 bit, to (n, 3, h, w): 256 possible results a channel. */
+void cxr_loop_normalize(const cxr_loop_args *a)
+{
+    const cxr_node *v = node_of(a);
+    const uint8_t *pixels = a->x[0];
+    float *y = a->x[1];
+    const size_t hw = pixels_of(a);
+    float table[3][256];
+    for (int c = 0; c < 3; c++)
+        for (int i = 0; i < 256; i++) table[c][i] = (float)(((double)i / 255.0 - (double)v->mean[c]) / (double)v->std[c]);
+    for (size_t n = 0; n < (size_t)a->n; n++)
+        for (size_t c = 0; c < 3; c++)
+            for (size_t i = 0; i < hw; i++) y[(n * 3 + c) * hw + i] = table[c][pixels[n * hw + i]];
+}
+
+/* mask is what x is multiplied by: 0 or 1 / (1 - rate). See cxr_dropout_keep(). */
+void cxr_loop_dropout(const cxr_loop_args *a)
+{
+    const float *x = a->x[0], rate = node_of(a)->rate, scale = 1.0f / (1.0f - rate);
+    float *y = a->x[1], *mask = a->x[2];
+    const uint64_t key = cxr_rng_key(a->key, CXR_FOR_DROPOUT, 0, (uint64_t)a->node);
+    const size_t count = (size_t)a->n * cxr_shape_count(node_of(a)->shape);
+    for (size_t e = 0; e < count; e++) {
+        mask[e] = cxr_rng_uniform(key, e) >= rate ? scale : 0.0f;
+        y[e] = x[e] * mask[e];
+    }
+}
+
+void cxr_loop_dropout_backward(const cxr_loop_args *a)
+{
+    const float *dy = a->x[0], *mask = a->x[1];
+    float *dx = a->x[2];
+    const size_t count = (size_t)a->n * cxr_shape_count(node_of(a)->shape);
+    for (size_t e = 0; e < count; e++) dx[e] = dy[e] * mask[e];
+}
+
+/* x and y: `channels` values, `stride` apart. */
+static void logsoftmax_one(float *y, const float *x, size_t channels, size_t stride)
+{
+    double max = -INFINITY, sum = 0.0;
+    for (size_t c = 0; c < channels; c++) max = fmax(max, (double)x[c * stride]);
+    for (size_t c = 0; c < channels; c++) sum += exp((double)x[c * stride] - max);
+    const double log_sum = max + log(sum);
+    for (size_t c = 0; c < channels; c++) y[c * stride] = (float)((double)x[c * stride] - log_sum);
+}
+
+void cxr_loop_logsoftmax(const cxr_loop_args *a)
+{
+    const float *x = a->x[0];
+    float *y = a->x[1];
+    const size_t hw = pixels_of(a), channels = (size_t)node_of(a)->shape.c;
+    for (size_t n = 0; n < (size_t)a->n; n++)
+        for (size_t i = 0; i < hw; i++) logsoftmax_one(y + n * channels * hw + i, x + n * channels * hw + i, channels, hw);
+}
+
+/* dx = dy - softmax * sum(dy) */
+void cxr_loop_logsoftmax_backward(const cxr_loop_args *a)
+{
+    const float *dy = a->x[0], *y = a->x[1];
+    float *dx = a->x[2];
+    const size_t hw = pixels_of(a), channels = (size_t)node_of(a)->shape.c;
+    for (size_t k = 0; k < (size_t)a->n * hw; k++) {
+        const size_t at = k / hw * channels * hw + k % hw;
+        double sum = 0.0;
+        for (size_t c = 0; c < channels; c++) sum += (double)dy[at + c * hw];
+        for (size_t c = 0; c < channels; c++)
+            dx[at + c * hw] = (float)((double)dy[at + c * hw] - exp((double)y[at + c * hw]) * sum);
+    }
+}
+
+/* running = (1 - momentum) * running + momentum * batch's; the variance unbiased, as PyTorch does. */
+void cxr_loop_running(const cxr_loop_args *a)
+{
+    const float *mean = a->x[0], *variance = a->x[1];
+    float *running_mean = a->params + cxr_graph_param(a->g, a->node, CXR_BN_MEAN)->offset;
+    float *running_variance = a->params + cxr_graph_param(a->g, a->node, CXR_BN_VAR)->offset;
+    const double m = (double)node_of(a)->momentum, count = (double)a->n * (double)pixels_of(a);
+    const double unbiased = count / (count - 1.0);
+    for (int c = 0; c < node_of(a)->shape.c; c++) {
+        running_mean[c] = (float)((1.0 - m) * (double)running_mean[c] + m * (double)mean[c]);
+        running_variance[c] = (float)((1.0 - m) * (double)running_variance[c] + m * (double)variance[c] * unbiased);
+    }
+}
+
+void cxr_loop_add_vector(const cxr_loop_args *a)
+{
+    const float *x = a->x[0];
+    float *to = a->x[1];
+    for (int c = 0; c < node_of(a)->shape.c; c++) to[c] += x[c];
+}

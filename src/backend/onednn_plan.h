@@ -1,0 +1,209 @@
+/* Inside of the CPU backend. A plan is a span lowered, for one batch size, to steps: oneDNN primitives and a few loops of our
+ * own. Steps name buffers; a buffer's lifetime is the range of steps that name it, and finishing a plan gives each arena
+ * buffer an offset such that buffers alive together never overlap. Scratchpads are buffers that live for one step. */
+#ifndef CXR_BACKEND_ONEDNN_PLAN_H
+#define CXR_BACKEND_ONEDNN_PLAN_H
+#include "backend/backend.h"
+#include <oneapi/dnnl/dnnl.h>
+
+typedef enum cxr_pass { CXR_FORWARD, CXR_BACKWARD_DATA, CXR_BACKWARD_WEIGHTS } cxr_pass;
+
+/* What a buffer's offset counts from. */
+typedef enum cxr_base {
+    CXR_AT_ARENA,
+    CXR_AT_INPUT, /* the tensor given to forward */
+    CXR_AT_DOUT,  /* the tensor given to backward */
+    CXR_AT_GRADS, /* the gradients given to backward */
+    CXR_AT_FIXED, /* `fixed`: weights, which the program owns */
+    CXR_BASES
+} cxr_base;
+
+typedef struct cxr_buffer {
+    cxr_base base;
+    size_t bytes, offset;
+    char *fixed;
+    int first, last; /* steps; first > last: unused */
+    bool shared;     /* several values name it: never written in place */
+} cxr_buffer;
+
+/* A tensor inside a plan: a view of a buffer. */
+typedef struct cxr_value {
+    dnnl_memory_desc_t md;
+    int buffer; /* -1: none */
+} cxr_value;
+
+typedef struct cxr_loop_args {
+    const cxr_graph *g;
+    int node, n;
+    uint64_t key;
+    float *params;
+    void *const *x; /* the step's buffers in the order they were added */
+} cxr_loop_args;
+
+typedef void cxr_loop(const cxr_loop_args *a);
+
+#define CXR_STEP_ARGS 12
+
+typedef struct cxr_step {
+    int node;
+    dnnl_primitive_t primitive; /* NULL: `loop` */
+    cxr_loop *loop;
+    int arg_count;
+    struct {
+        int arg, buffer;
+        dnnl_memory_desc_t md;
+        dnnl_memory_t memory; /* primitives only */
+    } args[CXR_STEP_ARGS];
+} cxr_step;
+
+typedef struct cxr_plan {
+    int n;                    /* images */
+    dnnl_memory_desc_t in_md; /* of the input tensor it was made for */
+    cxr_buffer *buffers;
+    int buffer_count, buffer_room;
+    cxr_step *steps;
+    int step_count, step_room;
+    int forward_steps; /* the rest are backward's */
+    size_t arena_bytes;
+    cxr_value out;
+    char *bound[2][CXR_BASES]; /* bases that the memories of forward and backward point into */
+    struct cxr_plan *next;
+} cxr_plan;
+
+/* A parameter in the layout that a kernel wants. */
+typedef struct cxr_weight {
+    int node, batchnorm; /* batchnorm >= 0: folded in */
+    cxr_role role;
+    dnnl_memory_desc_t md;
+    float *data;
+    float *bias;              /* folded batch norm's; NULL: none */
+    dnnl_primitive_t reorder; /* canonical to md; NULL: same layout */
+    struct cxr_weight *next;
+} cxr_weight;
+
+struct cxr_tensor {
+    const cxr_backend *backend;
+    cxr_dtype type;
+    cxr_shape shape;
+    int max_batch, n; /* n images held */
+    dnnl_memory_desc_t md;
+    void *data;
+};
+
+struct cxr_program {
+    const cxr_backend *backend;
+    const cxr_graph *g;
+    int first, last, input;
+    float *params;
+    cxr_compile_opts o;
+    dnnl_engine_t engine;
+    dnnl_stream_t stream;
+    cxr_weight *weights;
+    float *fold; /* room for the largest folded weight */
+    size_t fold_count;
+    bool stale;      /* some weights were not read yet */
+    cxr_plan *plans; /* for max_batch first */
+    cxr_plan *ran;   /* of the last successful forward; NULL: none */
+    uint64_t key;    /* likewise */
+    char *arena;
+    size_t arena_bytes;
+    cxr_tensor out;
+};
+
+/* ---- Lowering ---- */
+
+/* A plan under construction. The first failure is kept; after it every call does nothing, so that lowering a node needs no
+ * checks of its own. Primitive descriptors live until cxr_lower_end(). */
+typedef struct cxr_lowering {
+    cxr_program *p;
+    cxr_plan *plan;
+    int node; /* being lowered: named in errors */
+    dnnl_primitive_desc_t *descs;
+    int desc_count, desc_room;
+    cxr_status status;
+    cxr_error *err;
+} cxr_lowering;
+
+typedef const_dnnl_primitive_desc_t cxr_desc;
+
+/* Memory descriptors of n images, f32. */
+dnnl_memory_desc_t cxr_md_plain(int n, cxr_shape s);   /* (n, c, h, w), dense */
+dnnl_memory_desc_t cxr_md_any(int n, cxr_shape s);     /* the kernel's choice */
+dnnl_memory_desc_t cxr_md_blocked(int n, cxr_shape s); /* channels in blocks of 16 or 8, as the ISA likes */
+dnnl_memory_desc_t cxr_md_of(int rank, const dnnl_dim_t *dims, bool plain); /* plain or the kernel's choice */
+bool cxr_md_same(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b);
+/* (n, c, 1, 1) without padding is the same bytes in each layout: its plain descriptor then, else md. */
+dnnl_memory_desc_t cxr_md_simplest(const dnnl_memory_desc_t *md);
+/* The layout batch norm is fast in: md, or blocks where a plain vector is the same bytes. */
+dnnl_memory_desc_t cxr_md_batchnorm(const dnnl_memory_desc_t *md);
+
+/* The status and sentence of a failed oneDNN call while `doing` something for node `name`. */
+cxr_status cxr_dnnl_fail(cxr_error *err, dnnl_status_t st, const char *doing, const char *name);
+
+void cxr_lower_fail(cxr_lowering *l, dnnl_status_t st, const char *doing);
+/* NULL when the library has no kernel for it (no failure). post-ops may be NULL. */
+cxr_desc cxr_lower_try(cxr_lowering *l, const_dnnl_op_desc_t op, const_dnnl_post_ops_t post, cxr_desc hint);
+/* The same, a missing kernel being a failure. */
+cxr_desc cxr_lower_desc(cxr_lowering *l, const_dnnl_op_desc_t op, const_dnnl_post_ops_t post, cxr_desc hint);
+dnnl_memory_desc_t cxr_desc_md(cxr_desc pd, dnnl_query_t what);
+const char *cxr_desc_kernel(cxr_desc pd); /* the implementation's name; reference ones contain "ref" */
+
+cxr_value cxr_lower_new(cxr_lowering *l, dnnl_memory_desc_t md);
+cxr_value cxr_lower_at(cxr_lowering *l, cxr_base base, size_t offset, dnnl_memory_desc_t md);
+/* Appends a step; its arguments follow by cxr_lower_arg() (`arg` is ignored by loops). */
+void cxr_lower_primitive(cxr_lowering *l, cxr_desc pd);
+void cxr_lower_loop(cxr_lowering *l, cxr_loop *loop);
+void cxr_lower_arg(cxr_lowering *l, int arg, cxr_value v);
+/* x in the layout md: the same buffer when the bytes are the same, else a new value. */
+cxr_value cxr_lower_as(cxr_lowering *l, cxr_value x, const dnnl_memory_desc_t *md);
+/* A new value that holds x in the layout md; with `add`, adds x to `to` instead. */
+cxr_value cxr_lower_copy(cxr_lowering *l, cxr_value x, const dnnl_memory_desc_t *md);
+void cxr_lower_add_to(cxr_lowering *l, cxr_value x, cxr_value to);
+/* A parameter as a value: in layout md (role CXR_WEIGHT; batchnorm >= 0: folded), or a vector as it is. */
+cxr_value cxr_lower_weight(cxr_lowering *l, int node, int batchnorm, const dnnl_memory_desc_t *md);
+cxr_value cxr_lower_folded_bias(cxr_lowering *l, int node, int batchnorm, const dnnl_memory_desc_t *md);
+cxr_value cxr_lower_vector(cxr_lowering *l, int node, cxr_role role);
+/* The span's input as f32, or as pixels where the first node reads those. With `keep` it outlives the caller's tensor. */
+cxr_value cxr_lower_input(cxr_lowering *l, bool keep);
+/* Gives buffers their places and creates the memories. */
+void cxr_lower_end(cxr_lowering *l);
+
+void cxr_lower_infer(cxr_lowering *l);
+void cxr_lower_train(cxr_lowering *l);
+
+/* ---- Plans, weights ---- */
+
+void cxr_plan_free(cxr_plan *plan);
+/* Runs the steps of forward or backward on the given bases. */
+cxr_status cxr_plan_run(cxr_plan *plan, const cxr_program *p, cxr_pass pass, char *const bases[CXR_BASES], cxr_error *err);
+/* Reads every parameter again. */
+cxr_status cxr_weights_refresh(cxr_program *p, cxr_error *err);
+void cxr_reordered_free(cxr_program *p);
+
+/* ---- Kernels chosen (onednn_kernels.c) and loops of our own (onednn_loops.c) ---- */
+
+typedef struct cxr_conv_want {
+    cxr_pass pass;
+    dnnl_memory_desc_t src, dst; /* as they lie; for backward data src is ignored */
+    bool bias, sum, relu;        /* forward only */
+    cxr_desc hint;               /* backward: the forward descriptor */
+} cxr_conv_want;
+
+cxr_desc cxr_kernel_conv(cxr_lowering *l, const cxr_conv_want *want);
+/* Forward when hint is NULL. Both take and give the layout x. */
+cxr_desc cxr_kernel_pool(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc hint);
+cxr_desc cxr_kernel_batchnorm(cxr_lowering *l, const dnnl_memory_desc_t *x, bool relu, cxr_desc hint);
+cxr_desc cxr_kernel_relu(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc hint);
+cxr_desc cxr_kernel_add(cxr_lowering *l, const dnnl_memory_desc_t *x, bool relu);
+/* Linear layers see (n, features) of plain vectors, (n, c, h, w) of anything else. */
+cxr_desc cxr_kernel_linear(cxr_lowering *l, cxr_pass pass, const dnnl_memory_desc_t *x, cxr_desc hint);
+dnnl_memory_desc_t cxr_linear_in(const dnnl_memory_desc_t *x);
+
+cxr_loop cxr_loop_normalize;           /* pixels, y */
+cxr_loop cxr_loop_dropout;             /* x, y, mask; all plain */
+cxr_loop cxr_loop_dropout_backward;    /* dy, mask, dx */
+cxr_loop cxr_loop_logsoftmax;          /* x, y; both plain */
+cxr_loop cxr_loop_logsoftmax_backward; /* dy, y, dx */
+cxr_loop cxr_loop_running;             /* mean, variance: into the node's running statistics */
+cxr_loop cxr_loop_add_vector;          /* x, gradient: adds (channels) */
+#endif
