@@ -70,9 +70,20 @@ typedef struct totals {
     double gflop;
 } totals;
 
+/* One line of the table, without spaces at its end. */
+static void row(const char *name, const char *kind, const char *shape, const char *parameters, const char *trainable,
+                const char *gflop)
+{
+    char line[256];
+    int n = snprintf(line, sizeof line, "%-24s  %-13s  %13s  %12s  %9s  %7s", name, kind, shape, parameters, trainable, gflop);
+    if (n >= (int)sizeof line) n = (int)sizeof line - 1;
+    while (n > 0 && line[n - 1] == ' ') n--;
+    (void)printf("%.*s\n", n, line);
+}
+
 static void rule(void)
 {
-    (void)printf("------------------------  -------------  -------------  ------------  ---------  -------\n");
+    row("------------------------", "-------------", "-------------", "------------", "---------", "-------");
 }
 
 static void on_layer(void *user, const cxr_layer *l)
@@ -85,8 +96,7 @@ static void on_layer(void *user, const cxr_layer *l)
         (void)snprintf(shape, sizeof shape, "%dx%dx%d", l->shape[0], l->shape[1], l->shape[2]);
     if (l->parameters > 0) (void)snprintf(parameters, sizeof parameters, "%" PRIu64, l->parameters);
     if (l->gflop > 0) (void)snprintf(gflop, sizeof gflop, "%.4f", l->gflop);
-    const char *trained = l->parameters == 0 ? "" : l->trainable ? "yes" : "no";
-    (void)printf("%-24s  %-13s  %13s  %12s  %9s  %7s\n", l->name, l->kind, shape, parameters, trained, gflop);
+    row(l->name, l->kind, shape, parameters, l->parameters == 0 ? "" : l->trainable ? "yes" : "no", gflop);
     t->parameters += l->parameters;
     t->trainable += l->trainable ? l->parameters : 0;
     t->gflop += l->gflop;
@@ -95,12 +105,15 @@ static void on_layer(void *user, const cxr_layer *l)
 static void print_table(const cxr_model *model)
 {
     totals t = {0};
-    (void)printf("%-24s  %-13s  %13s  %12s  %9s  %7s\n", "layer", "kind", "output shape", "parameters", "trainable", "GFLOP");
+    char parameters[24], trainable[24], gflop[24];
+    row("layer", "kind", "output shape", "parameters", "trainable", "GFLOP");
     rule();
     cxr_model_summary(model, on_layer, &t);
     rule();
-    (void)printf("%-24s  %-13s  %13s  %12" PRIu64 "  %9" PRIu64 "  %7.4f\n", "total", "", "", t.parameters, t.trainable,
-                 t.gflop);
+    (void)snprintf(parameters, sizeof parameters, "%" PRIu64, t.parameters);
+    (void)snprintf(trainable, sizeof trainable, "%" PRIu64, t.trainable);
+    (void)snprintf(gflop, sizeof gflop, "%.4f", t.gflop);
+    row("total", "", "", parameters, trainable, gflop);
 }
 
 /* What a model file says beside its layers. */

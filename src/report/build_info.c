@@ -69,7 +69,11 @@ static void add_cpu(void)
 static void describe(void)
 {
     add_libraries();
+#if defined(__clang__)
     add("compiler " __VERSION__ "\n");
+#else
+    add("compiler gcc " __VERSION__ "\n");
+#endif
     add("backends reference cpu\n");
     add_cpu();
 }
