@@ -37,7 +37,7 @@ typedef struct cxr_option {
     cxr_arg_kind kind;
     const char *value; /* what help calls the value; NULL for a flag or where `words` are shown */
     size_t offset;
-    double low, high; /* of a number; both 0: any */
+    double low, high; /* of a number; both 0: any; as the library checks them again */
     cxr_open open;
     const char *const *words; /* NULL-terminated */
     const char *group;        /* heading of this and the following options */

@@ -44,7 +44,7 @@ static const cxr_option options[] = {
      FILLS(opts.run.limits.max_pixels),
      .value = "N",
      .low = 1,
-     .high = HUGE_VAL,
+     .high = 1e12,
      .help = "refuse images of more pixels"},
     {.name = "batch-size",
      .letter = 'b',

@@ -2,7 +2,6 @@
 #include "shared.h"
 #include <errno.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,7 +42,7 @@ static const cxr_option options[] = {
      FILLS(opts.limits.max_pixels),
      .value = "N",
      .low = 1,
-     .high = HUGE_VAL,
+     .high = 1e12,
      .help = "refuse images of more pixels"},
     {.name = "batch-size",
      .letter = 'b',

@@ -1,7 +1,6 @@
 /* cxr train: options onto cxr_train_opts, a folder for the run, then the library's loop. */
 #include "shared.h"
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -97,7 +96,7 @@ static const cxr_option options[] = {
      FILLS(opts.limits.max_pixels),
      .value = "N",
      .low = 1,
-     .high = HUGE_VAL,
+     .high = 1e12,
      .help = "refuse images of more pixels"},
 
     {.name = "size",
@@ -186,7 +185,7 @@ static const cxr_option options[] = {
      FILLS(opts.lr),
      .value = "X",
      .low = 0,
-     .high = HUGE_VAL,
+     .high = 1000,
      .open = CXR_OPEN_LOW,
      .help = "learning rate; the peak, where a schedule changes it"},
     {.name = "schedule", FILLS(schedule), .words = cxr_words_schedule, .help = "course of the learning rate over the run"},
@@ -195,13 +194,13 @@ static const cxr_option options[] = {
      FILLS(opts.weight_decay),
      .value = "X",
      .low = 0,
-     .high = HUGE_VAL,
+     .high = 1000,
      .help = "L2 penalty (adam, sgd) or decoupled decay (adamw)"},
     {.name = "clip-norm",
      FILLS(opts.clip_norm),
      .value = "X",
      .low = 0,
-     .high = HUGE_VAL,
+     .high = 1e6,
      .help = "scale gradients down to this global norm; 0: off"},
     {.name = "label-smoothing",
      FILLS(opts.label_smoothing),
@@ -221,6 +220,8 @@ static const cxr_option options[] = {
      .letter = 's',
      FILLS(opts.seed),
      .value = "N",
+     .low = 0,
+     .high = 9.2e18,
      .help = "of order, augmentation, dropout and random weights"},
 
     {.name = "out",
@@ -242,7 +243,7 @@ static const cxr_option options[] = {
      FILLS(opts.checkpoint_seconds),
      .value = "S",
      .low = 0,
-     .high = HUGE_VAL,
+     .high = 1e9,
      .help = "time between checkpoints within an epoch; 0: only at its end"},
     {.name = "device", FILLS(device), .words = cxr_words_device, .help = "where to compute; reference is the slow oracle"},
     {.name = "threads",

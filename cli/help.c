@@ -1,6 +1,5 @@
 /* Help, rendered from the option tables: two columns, wrapped. */
 #include "args.h"
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,8 +37,8 @@ void cxr_option_expects(const cxr_option *o, char *out, size_t room)
     const char *noun = o->kind == CXR_ARG_INT || o->kind == CXR_ARG_UINT64 ? "a whole number" : "a number";
     if (!has_range(o))
         (void)snprintf(out, room, "%s", noun);
-    else if (isinf(o->high))
-        (void)snprintf(out, room, "%s %s %.10g", noun, (o->open & CXR_OPEN_LOW) != 0 ? "above" : "of at least", o->low);
+    else if ((o->open & CXR_OPEN_LOW) != 0)
+        (void)snprintf(out, room, "%s above %.10g, up to %.10g", noun, o->low, o->high);
     else
         (void)snprintf(out, room, "%s from %.10g to %s%.10g", noun, o->low, (o->open & CXR_OPEN_HIGH) != 0 ? "below " : "",
                        o->high);
@@ -48,8 +47,8 @@ void cxr_option_expects(const cxr_option *o, char *out, size_t room)
 static void range_note(const cxr_option *o, char *out, size_t room)
 {
     if (!has_range(o)) return;
-    if (isinf(o->high))
-        (void)snprintf(out, room, "%s %.10g", (o->open & CXR_OPEN_LOW) != 0 ? "above" : "at least", o->low);
+    if ((o->open & CXR_OPEN_LOW) != 0)
+        (void)snprintf(out, room, "above %.10g, up to %.10g", o->low, o->high);
     else
         (void)snprintf(out, room, "%.10g to %s%.10g", o->low, (o->open & CXR_OPEN_HIGH) != 0 ? "below " : "", o->high);
 }
