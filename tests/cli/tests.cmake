@@ -9,15 +9,14 @@ add_test(NAME cli/verbs COMMAND bash ${cli_tests}/run_cases.sh $<TARGET_FILE_DIR
 add_test(NAME cli/help COMMAND bash ${cli_tests}/check_help.sh $<TARGET_FILE_DIR:cxr_fake>)
 add_test(NAME cli/completion COMMAND bash ${cli_tests}/check_completion.sh $<TARGET_FILE_DIR:cxr_fake> ${PROJECT_SOURCE_DIR})
 add_test(NAME cli/documents COMMAND bash ${cli_tests}/check_documents.sh $<TARGET_FILE_DIR:cxr_fake> ${PROJECT_SOURCE_DIR})
-set(cli_names cli/usage cli/verbs cli/help cli/completion cli/documents)
-if(TARGET cxr_describe)
-  add_test(NAME cli/manual COMMAND bash ${cli_tests}/check_manual.sh $<TARGET_FILE:cxr_describe> ${PROJECT_SOURCE_DIR})
-  add_test(NAME cli/bad_input COMMAND bash ${cli_tests}/run_real.sh $<TARGET_FILE_DIR:cxr> ${PROJECT_SOURCE_DIR}
-    ${cli_tests}/bad_input.cases)
-  list(APPEND cli_names cli/manual cli/bad_input)
-  if(NOT CXR_SANITIZE)
-    add_test(NAME cli/install COMMAND bash ${cli_tests}/check_install.sh ${PROJECT_BINARY_DIR} ${PROJECT_SOURCE_DIR})
-    list(APPEND cli_names cli/install)
-  endif()
+add_test(NAME cli/manual COMMAND bash ${cli_tests}/check_manual.sh $<TARGET_FILE:cxr_describe> ${PROJECT_SOURCE_DIR})
+set(cli_names cli/usage cli/verbs cli/help cli/completion cli/documents cli/manual cli/bad_input)
+
+# The program itself.
+add_test(NAME cli/bad_input COMMAND bash ${cli_tests}/run_real.sh $<TARGET_FILE_DIR:cxr> ${PROJECT_SOURCE_DIR}
+  ${cli_tests}/bad_input.cases)
+if(NOT CXR_SANITIZE)
+  add_test(NAME cli/install COMMAND bash ${cli_tests}/check_install.sh ${PROJECT_BINARY_DIR} ${PROJECT_SOURCE_DIR})
+  list(APPEND cli_names cli/install)
 endif()
 set_tests_properties(${cli_names} PROPERTIES LABELS cli TIMEOUT 900)
