@@ -21,6 +21,7 @@ static struct console {
     bool bar, colour, unicode;
     bool open; /* a progress line stands without its newline */
     double drawn;
+    char head[64]; /* of the last drawing: a new one is drawn at once */
     int epochs;
 } console = {.lock = PTHREAD_MUTEX_INITIALIZER, .volume = CXR_NORMAL};
 
@@ -154,9 +155,11 @@ static void show_progress(const char *head, double share, const char *tail)
     if (console.volume == CXR_QUIET) return;
     const double t = now();
     (void)pthread_mutex_lock(&console.lock);
-    if (console.drawn == 0) console.drawn = console.bar ? t - REDRAW_SECONDS : t;
-    if (t - console.drawn >= (console.bar ? REDRAW_SECONDS : PLAIN_SECONDS)) {
+    if (console.drawn == 0) console.drawn = t;
+    const bool fresh = console.bar && strcmp(head, console.head) != 0;
+    if (fresh || t - console.drawn >= (console.bar ? REDRAW_SECONDS : PLAIN_SECONDS)) {
         console.drawn = t;
+        (void)snprintf(console.head, sizeof console.head, "%s", head);
         if (console.bar)
             draw(head, share < 0 ? 0 : share > 1 ? 1 : share, tail);
         else
