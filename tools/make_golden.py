@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the golden fixtures that come from PyTorch: tests/fixtures/{graph,ops,network,optim}.txt.
+"""Writes the golden fixtures that come from PyTorch: tests/fixtures/{graph,ops,network,optim,
+schedules,losses}.txt.
 
 Usage: make_golden.py [FOLDER]      (needs torch, torchvision, numpy; any machine gives the same files to the last few digits)
 
@@ -20,6 +21,7 @@ import torchvision
 import graphs
 import network
 import operators
+import training
 from fixture import Fixture
 
 SEED = 20240607
@@ -34,6 +36,8 @@ def main():
         "ops": operators.write,
         "network": network.write_network,
         "optim": network.write_optim,
+        "schedules": training.write_schedules,
+        "losses": training.write_losses,
     }
     for name, write in files.items():
         out = Fixture(SEED, versions)

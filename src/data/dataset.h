@@ -51,7 +51,7 @@ typedef struct cxr_split_report {
  * keyed by `seed`, becomes validation. Every class gets at least one validation group. CXR_EDATA when that is impossible. */
 CXR_MUST_CHECK cxr_status cxr_dataset_split(cxr_dataset *d, double val_fraction, uint64_t seed, cxr_split_report *report,
                                             cxr_error *err);
-/* `key,label,split,group` with a header, RFC 4180. read: sets each sample's split by key; a sample the file lacks gets
+/* `path,label,split,group` with a header, RFC 4180. read: sets each sample's split by key; a sample the file lacks gets
  * CXR_SPLIT_NONE; a key the data set lacks, or another label, is CXR_EDATA. */
 CXR_MUST_CHECK cxr_status cxr_split_write(const cxr_dataset *d, const char *path, cxr_error *err);
 CXR_MUST_CHECK cxr_status cxr_split_read(cxr_dataset *d, const char *path, cxr_error *err);

@@ -13,7 +13,7 @@ cxr_status cxr_split_write(const cxr_dataset *d, const char *path, cxr_error *er
     cxr_output out;
     const cxr_status st = cxr_output_open(&out, path, err);
     if (st != CXR_OK) return st;
-    (void)fputs("key,label,split,group\n", out.stream);
+    (void)fputs("path,label,split,group\n", out.stream);
     for (size_t i = 0; i < d->count; i++) {
         const cxr_sample *s = &d->samples[i];
         const char *const fields[] = {s->key, d->classes[s->label], cxr_split_name(s->split), s->group};
@@ -45,9 +45,9 @@ static bool parse_split(const char *name, cxr_split *split)
 static cxr_status read_rows(const cxr_dataset *d, const cxr_csv *csv, const char *path, cxr_split *splits, bool *seen,
                             cxr_error *err)
 {
-    const int key = cxr_csv_column(csv, "key"), label = cxr_csv_column(csv, "label"), split = cxr_csv_column(csv, "split");
+    const int key = cxr_csv_column(csv, "path"), label = cxr_csv_column(csv, "label"), split = cxr_csv_column(csv, "split");
     if (key < 0 || label < 0 || split < 0)
-        return cxr_fail(err, CXR_EDATA, "%s: the header must be key,label,split,group", path);
+        return cxr_fail(err, CXR_EDATA, "%s: the header must be path,label,split,group", path);
     for (size_t r = 1; r < csv->row_count; r++) {
         char **row = csv->rows[r];
         const size_t line = csv->lines[r];

@@ -273,11 +273,11 @@ static void split_files_that_do_not_fit_are_refused(void **state)
     const struct {
         const char *text, *sentence;
     } cases[] = {
-        {"path,label,split\n", ": the header must be key,label,split,group"},
-        {"key,label,split,group\nc0p000_0.png,sick,val,p\n",
+        {"path,label,split\n", ": the header must be path,label,split,group"},
+        {"path,label,split,group\nc0p000_0.png,sick,val,p\n",
          ":2: \"c0p000_0.png\" is labelled \"sick\" here and \"well\" in the data set"},
-        {"key,label,split,group\nc0p000_0.png,well,dev,p\n", ":2: split \"dev\" is none of train, val, test, none"},
-        {"key,label,split,group\nc0p000_0.png,well,val,p\nc0p000_0.png,well,val,p\n", ":3: \"c0p000_0.png\" is listed twice"},
+        {"path,label,split,group\nc0p000_0.png,well,dev,p\n", ":2: split \"dev\" is none of train, val, test, none"},
+        {"path,label,split,group\nc0p000_0.png,well,val,p\nc0p000_0.png,well,val,p\n", ":3: \"c0p000_0.png\" is listed twice"},
     };
     for (size_t i = 0; i < d.count; i++) d.samples[i].split = CXR_SPLIT_TEST;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -286,7 +286,7 @@ static void split_files_that_do_not_fit_are_refused(void **state)
         assert_non_null(strstr(err.text, cases[i].sentence));
         assert_int_equal(cxr_dataset_count(&d, CXR_SPLIT_TEST, -1), d.count); /* nothing was changed */
     }
-    scratch_write(dir, "split.csv", "key,label,split,group\nc0p000_0.png,well,val,p\n");
+    scratch_write(dir, "split.csv", "path,label,split,group\nc0p000_0.png,well,val,p\n");
     assert_int_equal(cxr_split_read(&d, path, &err), CXR_OK);
     assert_int_equal(cxr_dataset_count(&d, CXR_SPLIT_VAL, -1), 1);
     assert_int_equal(cxr_dataset_count(&d, CXR_SPLIT_NONE, -1), d.count - 1);
