@@ -273,7 +273,7 @@ static void split_files_that_do_not_fit_are_refused(void **state)
     const struct {
         const char *text, *sentence;
     } cases[] = {
-        {"path,label,split\n", ": the header must be path,label,split,group"},
+        {"path,label,group\n", ": the header must be path,label,split,group"},
         {"path,label,split,group\nc0p000_0.png,sick,val,p\n",
          ":2: \"c0p000_0.png\" is labelled \"sick\" here and \"well\" in the data set"},
         {"path,label,split,group\nc0p000_0.png,well,dev,p\n", ":2: split \"dev\" is none of train, val, test, none"},
