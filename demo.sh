@@ -28,12 +28,13 @@ mkdir -p build
 export PATH=$PWD/build/release:$PATH
 
 step "Data"
-scratch=(--weights none --freeze none --optimizer adamw --lr 2e-3 --schedule onecycle --head none --size 96 --batch-size 32 --epochs 6)
+scratch=(--weights none --freeze none --head none --size 64 --batch-size 32 --epochs 4 --optimizer adamw --lr 2e-3
+    --schedule onecycle)
 if [[ -z $data ]]; then
     data=build/phantoms
     if [[ ! -d $data ]]; then
         rm -rf build/phantoms.part
-        show cxr phantom --out build/phantoms.part >/dev/null
+        show cxr phantom --out build/phantoms.part --train 1200 --val 60 --test 150 --size 128 >/dev/null
         mv build/phantoms.part $data
     fi
     echo "Synthetic radiographs in $data. No ImageNet weights are used: all layers are trained from scratch."
