@@ -78,6 +78,18 @@ static int print_version(void)
     return finish(CXR_EXIT_OK);
 }
 
+/* GNU OpenMP, which runs the kernels' threads, lets a waiting thread spin for milliseconds; where another process wants the
+ * core, that halves the speed or worse. It reads its settings while the program is loaded, so they are set by starting again. */
+static void wait_without_spinning(char **argv)
+{
+    char self[4096];
+    if (getenv("OMP_WAIT_POLICY") != NULL || getenv("GOMP_SPINCOUNT") != NULL) return;
+    const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n <= 0 || setenv("GOMP_SPINCOUNT", "10000", 1) != 0) return;
+    self[n] = '\0';
+    (void)execv(self, argv); /* failing, it runs as it is */
+}
+
 int main(int argc, char **argv)
 {
     (void)setlocale(LC_CTYPE, "");
@@ -93,5 +105,7 @@ int main(int argc, char **argv)
         return c != NULL ? run_verb(c, 2, ask) : unknown_verb(argv[2]);
     }
     const cxr_command *c = cxr_command_find(verb);
-    return c != NULL ? run_verb(c, argc - 1, argv + 1) : unknown_verb(verb);
+    if (c == NULL) return unknown_verb(verb);
+    wait_without_spinning(argv);
+    return run_verb(c, argc - 1, argv + 1);
 }
