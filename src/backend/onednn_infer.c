@@ -17,11 +17,12 @@ static cxr_value read_value(infer *f, int node)
     return f->values[node];
 }
 
-/* Where a convolution may add: the other operand itself, or a copy of it when it must survive. */
-static cxr_value summand(infer *f, int node, const dnnl_memory_desc_t *md)
+/* Where a convolution of `src` may add: the other operand itself, or a copy of it when it must survive. */
+static cxr_value summand(infer *f, int node, cxr_value src, const dnnl_memory_desc_t *md)
 {
     const cxr_value x = read_value(f, node);
-    const bool ours = x.buffer >= 0 && !f->l->plan->buffers[x.buffer].shared && f->reads[node] == 0;
+    const bool dead = x.buffer >= 0 && x.buffer != src.buffer && f->reads[node] == 0;
+    const bool ours = dead && !f->l->plan->buffers[x.buffer].shared;
     return ours && cxr_md_same(&x.md, md) ? x : cxr_lower_copy(f->l, x, md);
 }
 
@@ -35,7 +36,7 @@ static cxr_value lower_conv(infer *f, const cxr_fused *group)
     const dnnl_memory_desc_t weights = cxr_desc_md(pd, dnnl_query_weights_md);
     if (pd == NULL) return x;
     x = cxr_lower_as(l, x, &in);
-    const cxr_value y = sum ? summand(f, group->add_input, &out) : cxr_lower_new(l, out);
+    const cxr_value y = sum ? summand(f, group->add_input, x, &out) : cxr_lower_new(l, out);
     const cxr_value w = cxr_lower_weight(l, group->node, group->batchnorm, &weights);
     cxr_lower_primitive(l, pd);
     cxr_lower_arg(l, DNNL_ARG_SRC, x);
