@@ -52,7 +52,7 @@ static cxr_value lower_batchnorm(infer *f, int node, cxr_value x)
     const dnnl_memory_desc_t md = cxr_md_batchnorm(&x.md);
     const cxr_value y = cxr_lower_new(l, md);
     x = cxr_lower_as(l, x, &md);
-    cxr_lower_primitive(l, cxr_kernel_batchnorm(l, &md, false, NULL));
+    cxr_lower_primitive(l, cxr_kernel_batchnorm(l, &md));
     cxr_lower_arg(l, DNNL_ARG_SRC, x);
     cxr_lower_arg(l, DNNL_ARG_MEAN, cxr_lower_vector(l, node, CXR_BN_MEAN));
     cxr_lower_arg(l, DNNL_ARG_VARIANCE, cxr_lower_vector(l, node, CXR_BN_VAR));
@@ -65,10 +65,11 @@ static cxr_value lower_batchnorm(infer *f, int node, cxr_value x)
 static cxr_value lower_add(infer *f, int node)
 {
     cxr_lowering *l = f->l;
-    const cxr_value a = read_value(f, f->g->nodes[node].in[0]);
-    const cxr_value b = cxr_lower_as(l, read_value(f, f->g->nodes[node].in[1]), &a.md);
-    const cxr_value y = cxr_lower_new(l, a.md);
-    cxr_lower_primitive(l, cxr_kernel_add(l, &a.md, false));
+    const cxr_value x = read_value(f, f->g->nodes[node].in[0]);
+    const dnnl_memory_desc_t md = cxr_md_for_add(&x.md);
+    const cxr_value a = cxr_lower_as(l, x, &md), b = cxr_lower_as(l, read_value(f, f->g->nodes[node].in[1]), &md);
+    const cxr_value y = cxr_lower_new(l, md);
+    cxr_lower_primitive(l, cxr_kernel_add(l, &md, false));
     cxr_lower_arg(l, DNNL_ARG_SRC_0, a);
     cxr_lower_arg(l, DNNL_ARG_SRC_1, b);
     cxr_lower_arg(l, DNNL_ARG_DST, y);

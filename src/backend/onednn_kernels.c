@@ -103,19 +103,15 @@ cxr_desc cxr_kernel_pool(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc 
 
 /* ---- Batch norm, ReLU, add ---- */
 
-cxr_desc cxr_kernel_batchnorm(cxr_lowering *l, const dnnl_memory_desc_t *x, bool relu, cxr_desc hint)
+/* Of inference: running statistics. Training's is onednn_batchnorm.c. */
+cxr_desc cxr_kernel_batchnorm(cxr_lowering *l, const dnnl_memory_desc_t *x)
 {
-    const bool train = l->p->o.mode == CXR_TRAIN;
-    const unsigned flags = dnnl_use_scale | dnnl_use_shift | (relu ? (unsigned)dnnl_fuse_norm_relu : 0u) |
-                           (train ? 0u : (unsigned)dnnl_use_global_stats);
-    const float epsilon = node_of(l)->epsilon;
-    const dnnl_prop_kind_t kind = train ? dnnl_forward_training : dnnl_forward_inference;
+    const unsigned flags = dnnl_use_scale | dnnl_use_shift | (unsigned)dnnl_use_global_stats;
     dnnl_batch_normalization_desc_t d;
-    const dnnl_status_t st = hint == NULL
-                                 ? dnnl_batch_normalization_forward_desc_init(&d, kind, x, epsilon, flags)
-                                 : dnnl_batch_normalization_backward_desc_init(&d, dnnl_backward, x, x, epsilon, flags);
+    const dnnl_status_t st =
+        dnnl_batch_normalization_forward_desc_init(&d, dnnl_forward_inference, x, node_of(l)->epsilon, flags);
     cxr_lower_fail(l, st, "the choice of a kernel");
-    return st == dnnl_success ? cxr_lower_desc(l, &d, NULL, hint) : NULL;
+    return st == dnnl_success ? cxr_lower_desc(l, &d, NULL, NULL) : NULL;
 }
 
 /* Backward reads the output, so that the input need not be kept. */

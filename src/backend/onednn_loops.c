@@ -3,6 +3,32 @@
 #include "base/rng.h"
 #include <math.h>
 
+/* GNU OpenMP's, on whose team oneDNN runs: a second pool of threads would fight it for the cores. Called by name because clang
+ * comes without its own. */
+void GOMP_parallel(void (*work)(void *), void *data, unsigned threads, unsigned flags);
+int omp_get_thread_num(void);
+int omp_get_num_threads(void);
+
+typedef struct team_job {
+    void (*work)(void *ctx, int index, int count);
+    void *ctx;
+} team_job;
+
+static void team_member(void *data)
+{
+    const team_job *job = data;
+    job->work(job->ctx, omp_get_thread_num(), omp_get_num_threads());
+}
+
+void cxr_team_run(int threads, void (*work)(void *ctx, int index, int count), void *ctx)
+{
+    team_job job = {work, ctx};
+    if (threads == 1)
+        work(ctx, 0, 1);
+    else
+        GOMP_parallel(team_member, &job, (unsigned)threads, 0);
+}
+
 static const cxr_node *node_of(const cxr_loop_args *a)
 {
     return &a->g->nodes[a->node];
@@ -13,19 +39,30 @@ static size_t pixels_of(const cxr_loop_args *a)
     return (size_t)node_of(a)->shape.h * (size_t)node_of(a)->shape.w;
 }
 
+typedef struct pixels_job {
+    const uint8_t *pixels;
+    float *y;
+    size_t n, hw;
+    float table[3][256];
+} pixels_job;
+
+static void normalize_images(void *ctx, int index, int count)
+{
+    const pixels_job *job = ctx;
+    for (size_t n = (size_t)index; n < job->n; n += (size_t)count)
+        for (size_t c = 0; c < 3; c++)
+            for (size_t i = 0; i < job->hw; i++)
+                job->y[(n * 3 + c) * job->hw + i] = job->table[c][job->pixels[n * job->hw + i]];
+}
+
 /* Pixels (n, 1, h, w), 8 bit, to (n, 3, h, w): 256 possible results a channel. */
 void cxr_loop_normalize(const cxr_loop_args *a)
 {
     const cxr_node *v = node_of(a);
-    const uint8_t *pixels = a->x[0];
-    float *y = a->x[1];
-    const size_t hw = pixels_of(a);
-    float table[3][256];
+    pixels_job job = {.pixels = a->x[0], .y = a->x[1], .n = (size_t)a->n, .hw = pixels_of(a)};
     for (int c = 0; c < 3; c++)
-        for (int i = 0; i < 256; i++) table[c][i] = (float)(((double)i / 255.0 - (double)v->mean[c]) / (double)v->std[c]);
-    for (size_t n = 0; n < (size_t)a->n; n++)
-        for (size_t c = 0; c < 3; c++)
-            for (size_t i = 0; i < hw; i++) y[(n * 3 + c) * hw + i] = table[c][pixels[n * hw + i]];
+        for (int i = 0; i < 256; i++) job.table[c][i] = (float)(((double)i / 255.0 - (double)v->mean[c]) / (double)v->std[c]);
+    cxr_team_run(a->threads, normalize_images, &job);
 }
 
 /* mask is what x is multiplied by: 0 or 1 / (1 - rate). See cxr_dropout_keep(). */

@@ -26,10 +26,15 @@ dnnl_memory_desc_t cxr_md_any(int n, cxr_shape s)
     return md_tagged(n, s, dnnl_format_tag_any);
 }
 
-dnnl_memory_desc_t cxr_md_blocked(int n, cxr_shape s)
+int cxr_lanes(void)
 {
     const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa(), wide = (unsigned)dnnl_cpu_isa_avx512_core;
-    return md_tagged(n, s, (isa & wide) == wide ? dnnl_aBcd16b : dnnl_aBcd8b);
+    return (isa & wide) == wide ? 16 : 8;
+}
+
+dnnl_memory_desc_t cxr_md_blocked(int n, cxr_shape s)
+{
+    return md_tagged(n, s, cxr_lanes() == 16 ? dnnl_aBcd16b : dnnl_aBcd8b);
 }
 
 dnnl_memory_desc_t cxr_md_of(int rank, const dnnl_dim_t *dims, bool plain)
@@ -41,6 +46,11 @@ dnnl_memory_desc_t cxr_md_of(int rank, const dnnl_dim_t *dims, bool plain)
     dnnl_memory_desc_t md;
     if (dnnl_memory_desc_init_by_tag(&md, rank, all, dnnl_f32, tag) != dnnl_success) memset(&md, 0, sizeof md);
     return md;
+}
+
+dnnl_memory_desc_t cxr_md_for_add(const dnnl_memory_desc_t *md)
+{
+    return md->padded_dims[1] == md->dims[1] ? *md : cxr_md_of(md->ndims, md->dims, true);
 }
 
 bool cxr_md_same(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b)
@@ -511,7 +521,7 @@ static dnnl_status_t run_step(const cxr_plan *plan, const cxr_program *p, const 
     if (s->primitive == NULL) {
         void *x[CXR_STEP_ARGS];
         for (int k = 0; k < s->arg_count; k++) x[k] = address(&plan->buffers[s->args[k].buffer], bases);
-        s->loop(&(cxr_loop_args){p->g, s->node, plan->n, p->key, p->params, x});
+        s->loop(&(cxr_loop_args){p->g, s->node, plan->n, p->o.threads, p->key, p->params, x});
         return dnnl_success;
     }
     dnnl_exec_arg_t args[CXR_STEP_ARGS];

@@ -34,7 +34,7 @@ typedef struct cxr_value {
 
 typedef struct cxr_loop_args {
     const cxr_graph *g;
-    int node, n;
+    int node, n, threads;
     uint64_t key;
     float *params;
     void *const *x; /* the step's buffers in the order they were added */
@@ -130,7 +130,10 @@ typedef const_dnnl_primitive_desc_t cxr_desc;
 dnnl_memory_desc_t cxr_md_plain(int n, cxr_shape s);   /* (n, c, h, w), dense */
 dnnl_memory_desc_t cxr_md_any(int n, cxr_shape s);     /* the kernel's choice */
 dnnl_memory_desc_t cxr_md_blocked(int n, cxr_shape s); /* channels in blocks of 16 or 8, as the ISA likes */
+int cxr_lanes(void);                                   /* 16 or 8 */
 dnnl_memory_desc_t cxr_md_of(int rank, const dnnl_dim_t *dims, bool plain); /* plain or the kernel's choice */
+/* The layout to add in: md, or plain where md pads its channels, which oneDNN's SSE4.1 kernel with ReLU gets wrong. */
+dnnl_memory_desc_t cxr_md_for_add(const dnnl_memory_desc_t *md);
 bool cxr_md_same(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b);
 /* (n, c, 1, 1) without padding is the same bytes in each layout: its plain descriptor then, else md. */
 dnnl_memory_desc_t cxr_md_simplest(const dnnl_memory_desc_t *md);
@@ -192,12 +195,15 @@ typedef struct cxr_conv_want {
 cxr_desc cxr_kernel_conv(cxr_lowering *l, const cxr_conv_want *want);
 /* Forward when hint is NULL. Both take and give the layout x. */
 cxr_desc cxr_kernel_pool(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc hint);
-cxr_desc cxr_kernel_batchnorm(cxr_lowering *l, const dnnl_memory_desc_t *x, bool relu, cxr_desc hint);
+cxr_desc cxr_kernel_batchnorm(cxr_lowering *l, const dnnl_memory_desc_t *x);
 cxr_desc cxr_kernel_relu(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc hint);
 cxr_desc cxr_kernel_add(cxr_lowering *l, const dnnl_memory_desc_t *x, bool relu);
 /* Linear layers see (n, features) of plain vectors, (n, c, h, w) of anything else. */
 cxr_desc cxr_kernel_linear(cxr_lowering *l, cxr_pass pass, const dnnl_memory_desc_t *x, cxr_desc hint);
 dnnl_memory_desc_t cxr_linear_in(const dnnl_memory_desc_t *x);
+
+/* Runs work(ctx, index, count) on each of a team of up to `threads` threads, the calling one included. */
+void cxr_team_run(int threads, void (*work)(void *ctx, int index, int count), void *ctx);
 
 cxr_loop cxr_loop_normalize;           /* pixels, y */
 cxr_loop cxr_loop_dropout;             /* x, y, mask; all plain */
@@ -206,4 +212,7 @@ cxr_loop cxr_loop_logsoftmax;          /* x, y; both plain */
 cxr_loop cxr_loop_logsoftmax_backward; /* dy, y, dx */
 cxr_loop cxr_loop_running;             /* mean, variance: into the node's running statistics */
 cxr_loop cxr_loop_add_vector;          /* x, gradient: adds (channels) */
+/* x, scale, shift, mean, variance, y; x and y as cxr_md_blocked(). Backward: dy, x, scale, mean, variance, dx (may be dy), the
+ * gradients of scale and shift, and with ReLU y. */
+cxr_loop cxr_loop_batchnorm, cxr_loop_batchnorm_relu, cxr_loop_batchnorm_backward, cxr_loop_batchnorm_relu_backward;
 #endif

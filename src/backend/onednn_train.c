@@ -51,21 +51,18 @@ static cxr_value forward_batchnorm(train *t, int node, cxr_value x)
 {
     node_state *s = &t->at[node];
     const dnnl_dim_t channels = shape_of(t, node).c;
-    const dnnl_memory_desc_t vector = cxr_md_of(1, &channels, true), md = cxr_md_batchnorm(&x.md);
-    s->forward = cxr_kernel_batchnorm(t->l, &md, s->relu, NULL);
+    const dnnl_memory_desc_t vector = cxr_md_of(1, &channels, true), md = cxr_md_blocked(t->l->plan->n, shape_of(t, node));
     s->x = cxr_lower_as(t->l, x, &md);
     s->mean = cxr_lower_new(t->l, vector);
     s->variance = cxr_lower_new(t->l, vector);
     const cxr_value y = cxr_lower_new(t->l, md);
-    if (s->relu) s->workspace = cxr_lower_new(t->l, cxr_desc_md(s->forward, dnnl_query_workspace_md));
-    cxr_lower_primitive(t->l, s->forward);
-    arg(t, DNNL_ARG_SRC, s->x);
-    arg(t, DNNL_ARG_SCALE, cxr_lower_vector(t->l, node, CXR_BN_WEIGHT));
-    arg(t, DNNL_ARG_SHIFT, cxr_lower_vector(t->l, node, CXR_BN_BIAS));
-    arg(t, DNNL_ARG_MEAN, s->mean);
-    arg(t, DNNL_ARG_VARIANCE, s->variance);
-    if (s->relu) arg(t, DNNL_ARG_WORKSPACE, s->workspace);
-    arg(t, DNNL_ARG_DST, y);
+    cxr_lower_loop(t->l, s->relu ? cxr_loop_batchnorm_relu : cxr_loop_batchnorm);
+    arg(t, 0, s->x);
+    arg(t, 0, cxr_lower_vector(t->l, node, CXR_BN_WEIGHT));
+    arg(t, 0, cxr_lower_vector(t->l, node, CXR_BN_BIAS));
+    arg(t, 0, s->mean);
+    arg(t, 0, s->variance);
+    arg(t, 0, y);
     cxr_lower_loop(t->l, cxr_loop_running);
     arg(t, 0, s->mean);
     arg(t, 0, s->variance);
@@ -85,11 +82,12 @@ static cxr_value forward_relu(train *t, int node, cxr_value x)
 static cxr_value forward_add(train *t, int node, cxr_value a)
 {
     node_state *s = &t->at[node];
-    const cxr_value b = cxr_lower_as(t->l, t->at[t->g->nodes[node].in[1]].value, &a.md);
-    const cxr_value y = cxr_lower_new(t->l, a.md);
-    if (s->relu) s->forward = cxr_kernel_relu(t->l, &a.md, NULL); /* backward's hint */
-    cxr_lower_primitive(t->l, cxr_kernel_add(t->l, &a.md, s->relu));
-    arg(t, DNNL_ARG_SRC_0, a);
+    const dnnl_memory_desc_t md = cxr_md_for_add(&a.md);
+    const cxr_value x = cxr_lower_as(t->l, a, &md), b = cxr_lower_as(t->l, t->at[t->g->nodes[node].in[1]].value, &md);
+    const cxr_value y = cxr_lower_new(t->l, md);
+    if (s->relu) s->forward = cxr_kernel_relu(t->l, &md, NULL); /* backward's hint */
+    cxr_lower_primitive(t->l, cxr_kernel_add(t->l, &md, s->relu));
+    arg(t, DNNL_ARG_SRC_0, x);
     arg(t, DNNL_ARG_SRC_1, b);
     arg(t, DNNL_ARG_DST, y);
     return y;
@@ -169,10 +167,12 @@ static void contribute(train *t, int node, cxr_value g)
         s->gradient = g;
         return;
     }
-    const cxr_value other = cxr_lower_as(t->l, s->gradient, &g.md);
-    const cxr_value sum = t->l->plan->buffers[g.buffer].shared ? cxr_lower_new(t->l, g.md) : g;
-    cxr_lower_primitive(t->l, cxr_kernel_add(t->l, &g.md, false));
-    arg(t, DNNL_ARG_SRC_0, g);
+    const dnnl_memory_desc_t md = cxr_md_for_add(&g.md);
+    const cxr_value x = cxr_lower_as(t->l, g, &md), other = cxr_lower_as(t->l, s->gradient, &md);
+    if (t->l->status != CXR_OK) return;
+    const cxr_value sum = t->l->plan->buffers[x.buffer].shared ? cxr_lower_new(t->l, md) : x;
+    cxr_lower_primitive(t->l, cxr_kernel_add(t->l, &md, false));
+    arg(t, DNNL_ARG_SRC_0, x);
     arg(t, DNNL_ARG_SRC_1, other);
     arg(t, DNNL_ARG_DST, sum);
     s->gradient = sum;
@@ -229,22 +229,19 @@ static void backward_conv(train *t, int node, cxr_value dy)
 static void backward_batchnorm(train *t, int node, cxr_value dy)
 {
     const node_state *s = &t->at[node];
-    const cxr_value g = cxr_lower_as(t->l, dy, &s->x.md), dx = cxr_lower_new(t->l, s->x.md);
-    const cxr_value scale = cxr_lower_vector(t->l, node, CXR_BN_WEIGHT), shift = cxr_lower_vector(t->l, node, CXR_BN_BIAS);
-    const cxr_value dscale = cxr_lower_new(t->l, scale.md), dshift = cxr_lower_new(t->l, shift.md);
-    cxr_lower_primitive(t->l, cxr_kernel_batchnorm(t->l, &s->x.md, s->relu, s->forward));
-    arg(t, DNNL_ARG_SRC, s->x);
-    arg(t, DNNL_ARG_MEAN, s->mean);
-    arg(t, DNNL_ARG_VARIANCE, s->variance);
-    arg(t, DNNL_ARG_DIFF_DST, g);
-    arg(t, DNNL_ARG_SCALE, scale);
-    arg(t, DNNL_ARG_SHIFT, shift);
-    if (s->relu) arg(t, DNNL_ARG_WORKSPACE, s->workspace);
-    arg(t, DNNL_ARG_DIFF_SRC, dx);
-    arg(t, DNNL_ARG_DIFF_SCALE, dscale);
-    arg(t, DNNL_ARG_DIFF_SHIFT, dshift);
-    add_gradient_vector(t, node, CXR_BN_WEIGHT, dscale);
-    add_gradient_vector(t, node, CXR_BN_BIAS, dshift);
+    const cxr_value g = cxr_lower_as(t->l, dy, &s->x.md), scale = cxr_lower_vector(t->l, node, CXR_BN_WEIGHT);
+    if (t->l->status != CXR_OK) return;
+    const cxr_value dx = t->l->plan->buffers[g.buffer].shared ? cxr_lower_new(t->l, s->x.md) : g;
+    cxr_lower_loop(t->l, s->relu ? cxr_loop_batchnorm_relu_backward : cxr_loop_batchnorm_backward);
+    arg(t, 0, g);
+    arg(t, 0, s->x);
+    arg(t, 0, scale);
+    arg(t, 0, s->mean);
+    arg(t, 0, s->variance);
+    arg(t, 0, dx);
+    arg(t, 0, gradient_of(t, node, CXR_BN_WEIGHT, &scale.md));
+    arg(t, 0, gradient_of(t, node, CXR_BN_BIAS, &scale.md));
+    if (s->relu) arg(t, 0, t->at[s->output].value);
     contribute(t, t->g->nodes[node].in[0], dx);
 }
 

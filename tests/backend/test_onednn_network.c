@@ -17,8 +17,8 @@
 #define SEED 7u
 
 /* A ReLU that passes on one side and stops on the other changes single gradients at will; as a share of each parameter's
- * gradient, in L2, that stays small. Largest measured over many seeds with five images: 1.5e-4. */
-#define GRADIENT_SHARE 5e-3
+ * gradient, in L2, one such switch was seen to cost 7e-3 where a stage has few values, and no switch 2e-4. */
+#define GRADIENT_SHARE 2e-2
 
 static const cxr_backend *const cpu = &cxr_backend_cpu;
 static cxr_error error;

@@ -152,8 +152,8 @@ static int operand_survives(cxr_graph *g, int x, const op_case *c)
 {
     (void)c;
     const int a = conv3(g, x, "a");
-    const int b = cxr_graph_relu(g, cxr_graph_add(g, conv3(g, a, "b"), a), "sum");
-    return cxr_graph_add(g, b, a);
+    const int b = conv3(g, conv3(g, a, "b1"), "b2");
+    return cxr_graph_add(g, cxr_graph_relu(g, cxr_graph_add(g, b, a), "sum"), a);
 }
 
 /* The operand is the convolution's own input, and what was added is read twice. */
@@ -175,8 +175,9 @@ static int doubled(cxr_graph *g, int x, const op_case *c)
 static int add_of_alias(cxr_graph *g, int x, const op_case *c)
 {
     (void)c;
-    const int a = conv3(g, x, "a"), b = cxr_graph_dropout(g, a, "dropout", 0.25f);
-    return cxr_graph_add(g, cxr_graph_relu(g, cxr_graph_add(g, conv3(g, a, "b"), b), "relu"), a);
+    const int a = conv3(g, x, "a"), alias = cxr_graph_dropout(g, a, "dropout", 0.25f);
+    const int b = conv3(g, conv3(g, a, "b1"), "b2");
+    return cxr_graph_add(g, cxr_graph_relu(g, cxr_graph_add(g, b, alias), "sum"), a);
 }
 
 /* Operands of different layouts: a convolution's and the span's. */
