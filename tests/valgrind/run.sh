@@ -1,0 +1,20 @@
+#!/bin/bash
+# run.sh CXR: two training steps and one prediction under valgrind; any error or leak fails. Exit 77 without valgrind.
+set -eu
+cxr=$(realpath -- "$1")
+here=$(cd "$(dirname "$0")" && pwd)
+command -v valgrind >/dev/null || exit 77
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+# Set, so that the program does not start itself again outside valgrind.
+export OMP_WAIT_POLICY=passive
+
+check() {
+    valgrind --quiet --error-exitcode=1 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+        --suppressions="$here/../valgrind.supp" "$cxr" "$@"
+}
+
+"$cxr" phantom --out data --train 8 --val 16 --test 1 --size 64 >/dev/null
+check train data --weights none --freeze layer3 --head 8 --size 32 --batch-size 8 --epochs 1 --threads 1 --out run --quiet
+check predict --model run/weights/last.safetensors data/test/NORMAL --threads 1
