@@ -20,12 +20,18 @@
 #define IMAGES 8
 #define STEPS  10
 
-/* f32 against float64 over ten steps. The head: Adam divides by the root of a running mean of squares, so where a gradient is
- * near zero its rounding error becomes a visible step; largest gaps measured 9e-6 of the loss, 3e-4 of an update. The whole
- * network: a ReLU input that rounds across zero switches a gradient on, and the steps amplify that; 8e-5 and 1.5e-2. */
-#define HEAD_TOLERANCE  2e-3
-#define WHOLE_TOLERANCE 3e-2
-#define LOSS_SHARE      1e-2 /* of the tolerance above, for the loss */
+/* How far f32 may be from float64 over ten steps: of an update, and of the loss. */
+typedef struct tolerance {
+    double update, loss;
+} tolerance;
+/* Adam divides by the root of a running mean of squares, so where a gradient is near zero its rounding error becomes a visible
+ * step. Largest gaps measured: 3e-4 and 9e-6. */
+static const tolerance head = {2e-3, 5e-5};
+/* All layers, sums in double: a ReLU input that rounds across zero switches a gradient on. Measured: 1.5e-2 and 3e-6. */
+static const tolerance whole_in_double = {3e-2, 5e-5};
+/* The same on the CPU, whose Winograd kernels round more: the steps amplify it tenfold every two or three, as they do the
+ * rounding of PyTorch's own float32 (1.5e-4 after nine). Measured: 2.7e-2 and 1.7e-3. */
+static const tolerance whole_on_cpu = {1e-1, 1e-2};
 
 static cxr_golden *golden;
 static cxr_error error;
@@ -58,7 +64,7 @@ static void open_setup(setup *s, const char *freeze, int size, const cxr_train_o
     cxr_keyed_params(&s->g, s->params, SEED);
     memcpy(s->start, s->params, s->g.float_count * sizeof(float));
     cxr_keyed_pixels(host, (size_t)(IMAGES * size * size), cxr_keyed(SEED, 1));
-    must(cxr_backend_find(&s->backend, CXR_DEVICE_CPU, &error));
+    must(cxr_backend_find(&s->backend, o->device, &error));
     int cut = 0;
     const int last = s->g.node_count - 1;
     must(cxr_graph_cut(&s->g, freeze, &cut, &error));
@@ -132,22 +138,21 @@ static double worst_update(const setup *s, const char *name, uint64_t step)
     return worst;
 }
 
-static void ten_steps(const char *name, const char *freeze, int size, cxr_train_opts o, double lr)
+static void ten_steps(const char *name, const char *freeze, int size, cxr_train_opts o, double lr, tolerance allowed)
 {
-    const double tolerance = strcmp(freeze, "none") == 0 ? WHOLE_TOLERANCE : HEAD_TOLERANCE;
     setup s;
     open_setup(&s, freeze, size, &o);
     const float *losses = cxr_golden_get(golden, STEPS, "%s.loss", name);
     assert_non_null(losses);
     for (uint64_t step = 1; step <= STEPS; step++) {
         const double loss = one_step(&s, step, lr);
-        if (!cxr_close(loss, (double)losses[step - 1], 0.0, LOSS_SHARE * tolerance))
+        if (!cxr_close(loss, (double)losses[step - 1], 0.0, allowed.loss))
             fail_msg("%s step %d: loss %.9g, PyTorch %.9g", name, (int)step, loss, (double)losses[step - 1]);
         if (step != 1 && step != 5 && step != 10) continue;
         const double gap = worst_update(&s, name, step);
         print_message("%s step %d: loss gap %.1e, update gap %.1e\n", name, (int)step,
                       fabs(loss / (double)losses[step - 1] - 1.0), gap);
-        if (!(gap <= tolerance)) fail_msg("%s step %d: updates differ by %.3g", name, (int)step, gap);
+        if (!(gap <= allowed.update)) fail_msg("%s step %d: updates differ by %.3g", name, (int)step, gap);
     }
     close_setup(&s);
 }
@@ -155,25 +160,38 @@ static void ten_steps(const char *name, const char *freeze, int size, cxr_train_
 static void adam_equals_pytorch(void **state)
 {
     (void)state;
-    ten_steps("adam", "backbone", 64, (cxr_train_opts){.optimizer = CXR_ADAM}, 1e-3);
+    ten_steps("adam", "backbone", 64, (cxr_train_opts){.optimizer = CXR_ADAM}, 1e-3, head);
 }
 
 static void adamw_equals_pytorch(void **state)
 {
     (void)state;
-    ten_steps("adamw", "backbone", 64, (cxr_train_opts){.optimizer = CXR_ADAMW, .weight_decay = 0.01f}, 1e-3);
+    ten_steps("adamw", "backbone", 64, (cxr_train_opts){.optimizer = CXR_ADAMW, .weight_decay = 0.01f}, 1e-3, head);
 }
 
 static void sgd_equals_pytorch(void **state)
 {
     (void)state;
-    ten_steps("sgd", "backbone", 64, (cxr_train_opts){.optimizer = CXR_SGD, .momentum = 0.9f, .weight_decay = 1e-4f}, 1e-2);
+    ten_steps("sgd", "backbone", 64, (cxr_train_opts){.optimizer = CXR_SGD, .momentum = 0.9f, .weight_decay = 1e-4f}, 1e-2,
+              head);
+}
+
+static void whole_network(cxr_device device, tolerance allowed)
+{
+    const cxr_train_opts o = {.optimizer = CXR_SGD, .momentum = 0.9f, .weight_decay = 1e-4f, .device = device};
+    ten_steps("full", "none", 32, o, 1e-4, allowed);
 }
 
 static void whole_network_equals_pytorch(void **state)
 {
     (void)state;
-    ten_steps("full", "none", 32, (cxr_train_opts){.optimizer = CXR_SGD, .momentum = 0.9f, .weight_decay = 1e-4f}, 1e-4);
+    whole_network(CXR_DEVICE_REFERENCE, whole_in_double);
+}
+
+static void whole_network_on_cpu_stays_near(void **state)
+{
+    (void)state;
+    whole_network(CXR_DEVICE_CPU, whole_on_cpu);
 }
 
 /* Decay of Adam is L2: added to the gradient. One step of a single weight, by hand from the paper's algorithm 1. */
@@ -268,10 +286,15 @@ int main(void)
     golden = cxr_golden_open(FIXTURES "/optim.txt");
     if (golden == NULL) return CXR_SKIP;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adam_equals_pytorch),     cmocka_unit_test(adamw_equals_pytorch),
-        cmocka_unit_test(sgd_equals_pytorch),      cmocka_unit_test(whole_network_equals_pytorch),
-        cmocka_unit_test(adam_decay_is_l2),        cmocka_unit_test(clipping_scales_the_norm),
-        cmocka_unit_test(schedules_equal_pytorch), cmocka_unit_test(loss_equals_pytorch),
+        cmocka_unit_test(adam_equals_pytorch),
+        cmocka_unit_test(adamw_equals_pytorch),
+        cmocka_unit_test(sgd_equals_pytorch),
+        cmocka_unit_test(whole_network_equals_pytorch),
+        cmocka_unit_test(whole_network_on_cpu_stays_near),
+        cmocka_unit_test(adam_decay_is_l2),
+        cmocka_unit_test(clipping_scales_the_norm),
+        cmocka_unit_test(schedules_equal_pytorch),
+        cmocka_unit_test(loss_equals_pytorch),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     cxr_golden_close(&golden);
