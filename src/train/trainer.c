@@ -190,8 +190,8 @@ static cxr_status forward(cxr_trainer *t, cxr_program *right, uint64_t key, cxr_
 static cxr_status bad_loss(const cxr_trainer *t, const cxr_batch *b, const cxr_subset *part, double loss, cxr_error *err)
 {
     return cxr_fail(err, CXR_EDATA,
-                    "the loss became %f in epoch %d, in the batch that begins with %s: lower --lr or set --clip-norm", loss,
-                    t->state.epoch + 1, part->keys[b->index[0]]);
+                    "the loss is %s in epoch %d, in the batch that begins with %s: lower --lr or set --clip-norm",
+                    isnan(loss) ? "not a number" : "infinite", t->state.epoch + 1, part->keys[b->index[0]]);
 }
 
 static uint64_t batches_per_epoch(const cxr_trainer *t)
