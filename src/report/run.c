@@ -170,7 +170,8 @@ static cxr_status create_folder(const run *r, cxr_error *err)
     return st;
 }
 
-/* Everything that can be refused is refused before the folder exists; args.json, which marks it as a run, comes last. */
+/* Everything that can be refused is refused before the folder exists; args.json, which marks it as a run that can be resumed,
+ * comes last. */
 static cxr_status start(run *r, const cxr_train_opts *o, const cxr_hooks *hooks, cxr_error *err)
 {
     cxr_split_report report = {0};
@@ -183,8 +184,8 @@ static cxr_status start(run *r, const cxr_train_opts *o, const cxr_hooks *hooks,
     if (st == CXR_OK) st = create_folder(r, err);
     if (st == CXR_OK) st = open_log(r, hooks, err);
     if (st == CXR_OK) st = log_split(r, &report, err);
-    if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_ARGS, cxr_file_write(path, args, strlen(args), err));
     if (st == CXR_OK) st = save_checkpoint(r, r->trainer, err);
+    if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_ARGS, cxr_file_write(path, args, strlen(args), err));
     free(args);
     return st;
 }
