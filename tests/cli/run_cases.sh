@@ -1,6 +1,7 @@
 #!/bin/bash
 # run_cases.sh BINDIR FILE...: each line "STATUS :: out|err: TEXT :: COMMAND" runs COMMAND with BINDIR first in PATH, in an
-# empty folder, and wants that exit status and TEXT in that stream ("out: " alone: anything). Fails when any case does.
+# empty folder, and wants that exit status, TEXT in that stream ("out: " alone: anything), and no temporary file left there.
+# Fails when any case does.
 set -u
 PATH=$1:$PATH
 shift
@@ -18,9 +19,11 @@ while IFS= read -r line; do
     (cd "$work/here" && eval "$command") >"$work/out" 2>"$work/err" </dev/null
     status=$?
     count=$((count + 1))
-    if [[ $status != "$wanted" ]] || { [[ -n $text ]] && ! grep -qF -- "$text" "$work/$stream"; }; then
+    left=$(find "$work/here" -name '*.tmp.*')
+    if [[ $status != "$wanted" || -n $left ]] || { [[ -n $text ]] && ! grep -qF -- "$text" "$work/$stream"; }; then
         failed=$((failed + 1))
         printf 'FAILED: %s\n  exit %s, wanted %s; wanted in %s: %s\n' "$command" "$status" "$wanted" "$stream" "$text"
+        [[ -z $left ]] || echo "  left: $left"
         sed 's/^/  out> /' "$work/out" | head -n 20
         sed 's/^/  err> /' "$work/err" | head -n 20
     fi
