@@ -10,11 +10,15 @@ add_test(NAME cli/help COMMAND bash ${cli_tests}/check_help.sh $<TARGET_FILE_DIR
 add_test(NAME cli/completion COMMAND bash ${cli_tests}/check_completion.sh $<TARGET_FILE_DIR:cxr_fake> ${PROJECT_SOURCE_DIR})
 add_test(NAME cli/documents COMMAND bash ${cli_tests}/check_documents.sh $<TARGET_FILE_DIR:cxr_fake> ${PROJECT_SOURCE_DIR})
 add_test(NAME cli/manual COMMAND bash ${cli_tests}/check_manual.sh $<TARGET_FILE:cxr_describe> ${PROJECT_SOURCE_DIR})
-set(cli_names cli/usage cli/verbs cli/help cli/completion cli/documents cli/manual cli/bad_input)
+set(cli_names cli/usage cli/verbs cli/help cli/completion cli/documents cli/manual cli/bad_input cli/interrupt)
 
 # The program itself.
 add_test(NAME cli/bad_input COMMAND bash ${cli_tests}/run_real.sh $<TARGET_FILE_DIR:cxr> ${PROJECT_SOURCE_DIR}
   ${cli_tests}/bad_input.cases)
+add_library(cxr_signal_at MODULE cli/signal_at.c)
+target_compile_definitions(cxr_signal_at PRIVATE _GNU_SOURCE)
+target_compile_options(cxr_signal_at PRIVATE -Wall -Wextra)
+add_test(NAME cli/interrupt COMMAND bash ${cli_tests}/check_interrupt.sh $<TARGET_FILE_DIR:cxr> $<TARGET_FILE:cxr_signal_at>)
 if(NOT CXR_SANITIZE)
   add_test(NAME cli/install COMMAND bash ${cli_tests}/check_install.sh ${PROJECT_BINARY_DIR} ${PROJECT_SOURCE_DIR})
   list(APPEND cli_names cli/install)
