@@ -228,7 +228,6 @@ static void a_loss_that_is_not_a_number_stops(void **state)
     /* The loss, or, where an epoch ended before it showed there, a parameter that would have been saved. */
     if (strstr(error.text, "the loss is ") == NULL && strstr(error.text, "NaN or an infinity") == NULL)
         fail_msg("%s", error.text);
-    assert_false(has("nan", "weights/last.safetensors.tmp"));
     assert_true(has("nan", "checkpoint.safetensors")); /* what was good stays */
 }
 
