@@ -4,12 +4,12 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "data/csv.h"
+#include "data/files.h"
 #include "data/group.h"
 #include <errno.h>
 #include <fts.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define MAX_ENTRIES 10000000 /* files and folders of a data set */
 #define MAX_DEPTH   64       /* folders in folders */
@@ -110,18 +110,6 @@ typedef struct scan {
     size_t entries;
 } scan;
 
-/* Hidden, or the resource forks that a Mac's archiver leaves. */
-static bool is_ignored(const char *name)
-{
-    return name[0] == '.' || strcmp(name, "__MACOSX") == 0;
-}
-
-static bool is_image_name(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot != NULL && (strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 || strcasecmp(dot, ".png") == 0);
-}
-
 static const FTSENT *ancestor(const FTSENT *e, int level)
 {
     while (e->fts_level > level) e = e->fts_parent;
@@ -137,7 +125,7 @@ static cxr_split split_of_entry(const scan *s, const FTSENT *e)
 static cxr_status enter_folder(const scan *s, FTS *walk, FTSENT *e)
 {
     const bool other_split = s->class_level == 2 && e->fts_level == 1 && split_of_entry(s, e) == CXR_SPLIT_NONE;
-    if (e->fts_level > 0 && (is_ignored(e->fts_name) || other_split)) {
+    if (e->fts_level > 0 && (cxr_is_ignored_name(e->fts_name) || other_split)) {
         (void)fts_set(walk, e, FTS_SKIP);
         return CXR_OK;
     }
@@ -152,7 +140,7 @@ static cxr_status enter_folder(const scan *s, FTS *walk, FTSENT *e)
 
 static cxr_status add_file(const scan *s, const FTSENT *e)
 {
-    if (e->fts_level <= s->class_level || is_ignored(e->fts_name) || !is_image_name(e->fts_name)) return CXR_OK;
+    if (e->fts_level <= s->class_level || !cxr_is_image_name(e->fts_name)) return CXR_OK;
     const char *key = e->fts_path + strlen(s->b->d->root);
     cxr_sample sample = {.split = split_of_entry(s, e)};
     const cxr_status st = class_number(s->b, ancestor(e, s->class_level)->fts_name, &sample.label);

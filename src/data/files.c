@@ -7,12 +7,17 @@
 #include <string.h>
 #include <strings.h>
 
-#define MAX_DEPTH 32
+#define MAX_DEPTH 64 /* folders in folders */
+
+bool cxr_is_ignored_name(const char *name)
+{
+    return name[0] == '.' || strcmp(name, "__MACOSX") == 0;
+}
 
 bool cxr_is_image_name(const char *name)
 {
     const char *dot = strrchr(name, '.');
-    if (name[0] == '.' || dot == NULL) return false;
+    if (cxr_is_ignored_name(name) || dot == NULL) return false;
     return strcasecmp(dot, ".jpg") == 0 || strcasecmp(dot, ".jpeg") == 0 || strcasecmp(dot, ".png") == 0;
 }
 
@@ -35,12 +40,14 @@ static cxr_status visit(cxr_files *f, FTS *walk, FTSENT *e, cxr_error *err)
 {
     switch (e->fts_info) {
     case FTS_D:
-        if (e->fts_level > MAX_DEPTH || (e->fts_level > 0 && e->fts_name[0] == '.')) (void)fts_set(walk, e, FTS_SKIP);
-        return CXR_OK;
-    case FTS_F: return cxr_is_image_name(e->fts_name) ? add(f, e->fts_path, err) : CXR_OK;
+        if (e->fts_level > 0 && cxr_is_ignored_name(e->fts_name)) (void)fts_set(walk, e, FTS_SKIP);
+        if (e->fts_level <= MAX_DEPTH) return CXR_OK;
+        return cxr_fail(err, CXR_ELIMIT, "%s: folders nested more than %d deep", e->fts_path, MAX_DEPTH);
     case FTS_DNR:
     case FTS_ERR: return cxr_fail(err, CXR_EIO, "%s: cannot read folder: %s", e->fts_path, strerror(e->fts_errno));
-    default: return CXR_OK;
+    case FTS_DP:
+    case FTS_DC: return CXR_OK; /* DC: a link back to a folder that we are in */
+    default: return cxr_is_image_name(e->fts_name) ? add(f, e->fts_path, err) : CXR_OK;
     }
 }
 
@@ -58,7 +65,9 @@ static cxr_status add_folder(cxr_files *f, const char *path, cxr_error *err)
     cxr_status st = CXR_OK;
     FTS *walk = fts_open(roots, FTS_LOGICAL | FTS_NOCHDIR, NULL);
     if (walk == NULL) st = cxr_fail(err, CXR_EIO, "%s: cannot read folder: %s", path, strerror(errno));
-    for (FTSENT *e; st == CXR_OK && (e = fts_read(walk)) != NULL;) st = visit(f, walk, e, err);
+    errno = 0;
+    for (FTSENT *e; st == CXR_OK && (e = fts_read(walk)) != NULL; errno = 0) st = visit(f, walk, e, err);
+    if (st == CXR_OK && errno != 0) st = cxr_fail(err, CXR_EIO, "%s: cannot read folder: %s", path, strerror(errno));
     if (walk != NULL) (void)fts_close(walk);
     cxr_mem_free(root);
     if (st == CXR_OK && f->count == before) st = cxr_fail(err, CXR_ENOINPUT, "%s: no JPEG or PNG image in this folder", path);
