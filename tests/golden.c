@@ -92,14 +92,6 @@ void cxr_keyed_pixels(uint8_t *out, size_t count, uint64_t key)
     for (size_t i = 0; i < count; i++) out[i] = (uint8_t)(cxr_rng_u64(key, i) >> 56);
 }
 
-/* FNV-1a, as keyed_rng.name_number. */
-static uint64_t name_number(const char *name)
-{
-    uint64_t h = 0xCBF29CE484222325u;
-    for (; *name != '\0'; name++) h = (h ^ (uint8_t)*name) * 0x100000001B3u;
-    return h;
-}
-
 /* The range that a parameter is drawn from: -high..high where low is not set. */
 static void keyed_bounds(const cxr_param *p, float *low, float *high)
 {
@@ -120,13 +112,13 @@ void cxr_keyed_params(const cxr_graph *g, float *params, uint64_t seed)
         const cxr_param *p = &g->params[i];
         float low = 0.0f, high = 0.0f;
         keyed_bounds(p, &low, &high);
-        cxr_keyed_fill(params + p->offset, p->count, cxr_keyed(seed, name_number(p->name)), low, high);
+        cxr_keyed_fill(params + p->offset, p->count, cxr_keyed(seed, cxr_rng_name(p->name)), low, high);
     }
 }
 
 void cxr_summarize(const float *x, size_t count, uint64_t seed, const char *name, float summary[CXR_SUMMARY])
 {
-    const uint64_t key = cxr_rng_key(seed, CXR_FOR_TEST, 1, name_number(name));
+    const uint64_t key = cxr_rng_key(seed, CXR_FOR_TEST, 1, cxr_rng_name(name));
     double squares = 0.0, sum = 0.0, dot = 0.0;
     for (size_t i = 0; i < count; i++) {
         squares += (double)x[i] * (double)x[i];

@@ -29,6 +29,14 @@ static inline uint64_t cxr_rng_key(uint64_t seed, cxr_purpose purpose, uint64_t 
     return cxr_mix64(cxr_mix64(cxr_mix64(cxr_mix64(seed) ^ (uint64_t)purpose) ^ epoch) ^ index);
 }
 
+/* A name as a number (FNV-1a), so that what is drawn for it does not depend on its place in a list. */
+static inline uint64_t cxr_rng_name(const char *name)
+{
+    uint64_t h = 0xCBF29CE484222325u;
+    for (; *name != '\0'; name++) h = (h ^ (uint8_t)*name) * 0x100000001B3u;
+    return h;
+}
+
 /* The i-th 64-bit number of a key. */
 static inline uint64_t cxr_rng_u64(uint64_t key, uint64_t i)
 {

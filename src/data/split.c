@@ -46,14 +46,6 @@ static int by_order(const void *a, const void *b)
     return (x->first > y->first) - (x->first < y->first); /* byte order of names */
 }
 
-/* FNV-1a, 64 bits. */
-static uint64_t hash_text(const char *text)
-{
-    uint64_t h = 0xCBF29CE484222325u;
-    for (; *text != '\0'; text++) h = (h ^ (uint8_t)*text) * 0x100000001B3u;
-    return h;
-}
-
 /* Steps through the classes of a patient: images [*at, *at + result) of the run share one label; 0 at the end. */
 static size_t next_class(const carving *c, const patient *p, size_t *at, size_t images)
 {
@@ -127,7 +119,8 @@ static void list_patients(carving *c, uint64_t key)
     qsort(c->samples, c->sample_count, sizeof(cxr_sample *), by_group);
     for (size_t i = 0; i < c->sample_count; i++) {
         if (i == 0 || strcmp(c->samples[i]->group, c->samples[i - 1]->group) != 0)
-            c->patients[c->patient_count++] = (patient){.order = cxr_mix64(key ^ hash_text(c->samples[i]->group)), .first = i};
+            c->patients[c->patient_count++] =
+                (patient){.order = cxr_mix64(key ^ cxr_rng_name(c->samples[i]->group)), .first = i};
         c->patients[c->patient_count - 1].images++;
     }
     for (size_t i = 0; i < c->patient_count; i++) {

@@ -8,14 +8,6 @@ float *cxr_params_new(const cxr_graph *g)
     return cxr_mem_new_aligned(g->float_count, sizeof(float));
 }
 
-/* FNV-1a: the parameter's name as a number, so that its start does not depend on its place in the graph. */
-static uint64_t name_number(const char *name)
-{
-    uint64_t h = 0xCBF29CE484222325u;
-    for (; *name != '\0'; name++) h = (h ^ (uint8_t)*name) * 0x100000001B3u;
-    return h;
-}
-
 static void fill(float *x, size_t n, float value)
 {
     for (size_t i = 0; i < n; i++) x[i] = value;
@@ -49,6 +41,6 @@ void cxr_params_init(const cxr_graph *g, float *data, uint64_t seed, const bool 
     for (int i = 0; i < g->param_count; i++) {
         const cxr_param *p = &g->params[i];
         if (which == NULL || which[i])
-            init_one(g, p, data + p->offset, cxr_rng_key(seed, CXR_FOR_INIT, 0, name_number(p->name)));
+            init_one(g, p, data + p->offset, cxr_rng_key(seed, CXR_FOR_INIT, 0, cxr_rng_name(p->name)));
     }
 }
