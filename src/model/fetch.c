@@ -99,6 +99,24 @@ static size_t on_data(char *data, size_t one, size_t len, void *user)
     return len;
 }
 
+/* Through the hook made for it, or as lines. */
+static void show(transfer *t)
+{
+    const double have = 1e-6 * (double)t->have, size = 1e-6 * (double)t->remote->size;
+    if (t->hooks == NULL) return;
+    if (t->hooks->transfer != NULL) {
+        t->hooks->transfer(t->hooks->user, t->have, t->remote->size);
+        return;
+    }
+    if (cxr_now() - t->last_log < LOG_SECONDS) return;
+    t->last_log = cxr_now();
+    if (size > 0.0) {
+        cxr_log(t->hooks, CXR_INFO, "fetching %s: %.1f of %.1f MB", t->remote->name, have, size);
+    } else {
+        cxr_log(t->hooks, CXR_INFO, "fetching %s: %.1f MB", t->remote->name, have);
+    }
+}
+
 static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now)
 {
     (void)total, (void)now, (void)up_total, (void)up_now;
@@ -107,14 +125,7 @@ static int on_progress(void *user, curl_off_t total, curl_off_t now, curl_off_t 
         t->stopped = true;
         return 1;
     }
-    if (cxr_now() - t->last_log < LOG_SECONDS) return 0;
-    t->last_log = cxr_now();
-    if (t->remote->size > 0) {
-        cxr_log(t->hooks, CXR_INFO, "fetching %s: %.1f of %.1f MB", t->remote->name, 1e-6 * (double)t->have,
-                1e-6 * (double)t->remote->size);
-    } else {
-        cxr_log(t->hooks, CXR_INFO, "fetching %s: %.1f MB", t->remote->name, 1e-6 * (double)t->have);
-    }
+    show(t);
     return 0;
 }
 
@@ -204,6 +215,7 @@ static cxr_status fetch_missing(transfer *t, const char *dir, cxr_error *err)
         t->last_log = cxr_now();
         st = download(t, err);
     }
+    if (st == CXR_OK) show(t);
     if (st == CXR_OK) st = finish_part(t, err);
     if (st != CXR_OK && t->fd >= 0 && t->have == 0) (void)unlink(t->part);
     if (t->fd >= 0) (void)close(t->fd);

@@ -305,6 +305,33 @@ static void stops_when_asked(void **state)
     assert_false(cxr_path_exists(in_scratch("file.bin")));
 }
 
+typedef struct seen {
+    uint64_t done, total;
+    bool grows;
+} seen;
+
+static void see(void *user, uint64_t done, uint64_t total)
+{
+    seen *s = user;
+    s->grows = s->grows && done >= s->done && total == LENGTH;
+    s->done = done;
+    s->total = total;
+}
+
+static void progress_is_told(void **state)
+{
+    (void)state;
+    cxr_error err = {0};
+    seen s = {.grows = true};
+    const cxr_hooks hooks = {.transfer = see, .user = &s};
+    server.cuts = 1;
+    server.cut_after = 30000;
+    assert_int_equal(fetch_from(own_base(), hash, LENGTH, NULL, &hooks, &err), CXR_OK);
+    assert_true(s.grows);
+    assert_int_equal(s.done, LENGTH);
+    assert_int_equal(s.total, LENGTH);
+}
+
 static void proxy_is_the_argument_only(void **state)
 {
     (void)state;
@@ -364,6 +391,7 @@ int main(void)
         cmocka_unit_test_setup(more_than_announced, fresh),
         cmocka_unit_test_setup(offline_says_what_to_copy, fresh),
         cmocka_unit_test_setup(stops_when_asked, fresh),
+        cmocka_unit_test_setup(progress_is_told, fresh),
         cmocka_unit_test_setup(proxy_is_the_argument_only, fresh),
         cmocka_unit_test_setup(folder_that_cannot_be, fresh),
         cmocka_unit_test_setup(every_allocation_can_fail, fresh),
