@@ -12,7 +12,7 @@ typedef struct field {
     const char *name; /* in args.json; dashes instead of underscores on the command line */
     kind kind;
     size_t offset;
-    double low, high; /* closed; open ends are said in `note` */
+    double low, high; /* closed */
     const char *const *choices;
 } field;
 
@@ -208,9 +208,11 @@ static bool read_list(const field *f, cxr_train_opts *o, const json_t *value)
     void *at = (char *)o + f->offset;
     for (size_t k = 0; k < n; k++) {
         const json_t *x = json_array_get(value, k);
+        const double number = json_number_value(x);
         if (!json_is_number(x) || (f->kind == HEAD && !json_is_integer(x))) return false;
+        if (!(number >= f->low && number <= f->high)) return false; /* before a cast could change it */
         if (f->kind == HEAD) ((int *)at)[k] = (int)json_integer_value(x);
-        if (f->kind == TRIPLE) ((float *)at)[k] = (float)json_number_value(x);
+        if (f->kind == TRIPLE) ((float *)at)[k] = (float)number;
     }
     if (f->kind == HEAD) o->head_count = (int)n;
     return true;

@@ -60,7 +60,8 @@ static void damaged_arguments_are_refused(void **state)
                                             {"\"epochs\": 5", "\"epochs\": 0"},
                                             {"\"epochs\": 5", "\"epochs\": 1e9"},
                                             {"crop\"", "crop"},
-                                            {"\"head\": [", "\"head\": [1.5,"}};
+                                            {"\"head\": [", "\"head\": [1.5,"},
+                                            {"\"head\": [", "\"head\": [4294967297,"}}; /* 1 in 32 bits */
     for (size_t i = 0; i < sizeof damage / sizeof damage[0]; i++) {
         const char *at = strstr(text, damage[i][0]);
         assert_non_null(at);
