@@ -20,7 +20,7 @@ static void defaults(void *args)
 
 #define FILLS(field) CXR_FILLS(evaluate_args, field)
 
-static const char *const split_words[] = {"test", "val", "train", NULL};
+static const char *const split_words[] = {"test", "val", "train", "all", NULL};
 
 static const cxr_option options[] = {
     {.name = "model",
@@ -29,7 +29,10 @@ static const cxr_option options[] = {
      FILLS(model),
      .value = "FILE",
      .help = "model file, as weights/best.safetensors of a run; required"},
-    {.name = "split", FILLS(opts.split), .words = split_words, .help = "which images of DATA"},
+    {.name = "split",
+     FILLS(opts.split),
+     .words = split_words,
+     .help = "which images of DATA; all: every one, whatever split it is in"},
     {.name = "split-file",
      FILLS(opts.split_file),
      .value = "FILE",

@@ -53,7 +53,7 @@ _cxr()
         options="--model --split --split-file --out --skip-unreadable --max-pixels --batch-size --device --threads --quiet --verbose --help"
         case $prev in
         --model | -m) kind='file' ;;
-        --split) kind='word' words="test val train " ;;
+        --split) kind='word' words="test val train all " ;;
         --split-file) kind='file' ;;
         --out | -o) kind='folder' ;;
         --max-pixels) kind='word' ;;
