@@ -70,9 +70,9 @@ CXR_API const char *cxr_build_info(void);
 
 /* Caps on what is accepted from outside, checked before memory is taken. */
 typedef struct cxr_limits {
-    uint64_t max_pixels; /* width x height of one image       default 100,000,000 */
-    uint64_t max_bytes;  /* size of one image file            default 256 MiB     */
-    uint32_t max_scans;  /* scans of a progressive JPEG       default 100         */
+    uint64_t max_pixels; /* width x height of one image       1..1e12   default 100,000,000 */
+    uint64_t max_bytes;  /* size of one image file            1..1e12   default 256 MiB     */
+    uint32_t max_scans;  /* scans of a progressive JPEG       1..1e6    default 100         */
 } cxr_limits;
 CXR_API void cxr_limits_default(cxr_limits *o);
 
@@ -85,9 +85,9 @@ typedef enum cxr_resize_rule {
 /* How an image becomes the network's input. Stored in the model file; never given again after training. */
 typedef struct cxr_preprocess {
     cxr_resize_rule rule; /* default squash                                     */
-    int size;             /* side of the square input    32..1024   default 128 */
-    float mean[3];        /* per channel, of pixels in 0..1   default ImageNet  */
-    float std[3];         /* per channel, > 0                 default ImageNet  */
+    int size;             /* side of the square input    32..1024          default 128       */
+    float mean[3];        /* per channel, of pixels in 0..1   -1000..1000  default ImageNet  */
+    float std[3];         /* per channel                      1e-6..1000   default ImageNet  */
 } cxr_preprocess;
 CXR_API void cxr_preprocess_default(cxr_preprocess *o);
 
@@ -110,42 +110,42 @@ typedef enum cxr_device { CXR_DEVICE_AUTO, CXR_DEVICE_CPU, CXR_DEVICE_CUDA, CXR_
 
 typedef struct cxr_train_opts {
     /* data */
-    const char *data;     /* folder with train/ [val/ test/], folder of class folders, or CSV; required      */
-    const char *group_by; /* "auto", "none", "column:NAME" or a POSIX extended regex with one group           */
-    double val_fraction;  /* share of training groups carved for validation   0.01..0.5   default 0.1        */
-    bool skip_unreadable; /* count and list unreadable images instead of stopping           default false  */
+    const char *data;     /* folder with train/ [val/ test/], of class folders, or a CSV    required           */
+    const char *group_by; /* "auto", "none", "column:NAME" or a POSIX extended regex        default "auto"     */
+    double val_fraction;  /* share of training groups carved for validation       0.01..0.5 default 0.1        */
+    bool skip_unreadable; /* count and list unreadable images instead of stopping           default false      */
     cxr_limits limits;
     /* input */
     cxr_preprocess preprocess;
     cxr_augment augment;
     /* network */
-    const char *arch;          /* "resnet18" or "resnet34"                                    default "resnet18"  */
-    const char *weights;       /* a weight file, or NULL: random start                        default NULL        */
-    const char *allow_missing; /* glob of tensor names that may be missing from it, or NULL   default NULL        */
-    int head[CXR_MAX_HEAD];    /* widths of hidden layers                  1..65536      default 256, 128    */
-    int head_count;            /* 0..CXR_MAX_HEAD                                             default 2           */
-    float dropout;             /* after each hidden layer                       [0, 1)        default 0.5         */
-    const char *freeze;        /* "backbone", "layer1".."layer4" (and all before) or "none"   default "backbone"  */
+    const char *arch;          /* "resnet18" or "resnet34"                                       default "resnet18" */
+    const char *weights;       /* a weight file, or NULL: random start                           default NULL       */
+    const char *allow_missing; /* glob of tensor names that it may lack, or NULL                 default NULL       */
+    int head[CXR_MAX_HEAD];    /* widths of hidden layers                              1..65536  default 256, 128   */
+    int head_count;            /* how many                                             0..8      default 2          */
+    float dropout;             /* after each hidden layer                              [0, 1)    default 0.5        */
+    const char *freeze;        /* "backbone", "layer1".."layer4" (and all before) or "none"      default "backbone" */
     /* optimisation */
-    cxr_optimizer optimizer; /*                                                             default Adam        */
-    float lr;                /* peak learning rate                            > 0           default 1e-4        */
-    float weight_decay;      /* L2 (Adam, SGD) or decoupled (AdamW)           >= 0          default 0           */
-    float momentum;          /* SGD only                                      [0, 1)        default 0.9         */
-    float label_smoothing;   /*                                           [0, 1)        default 0           */
-    bool class_weights;      /* weigh the loss by inverse class frequency               default false       */
-    float clip_norm;         /* global gradient norm; 0 = off                 >= 0          default 0           */
-    cxr_schedule schedule;   /*                                                             default constant    */
-    int epochs;              /*                                               1..100000     default 5           */
-    int batch_size;          /*                                               2..1024       default 64          */
-    int early_stop;          /* stop after this many epochs without a lower validation loss; 0 = off            */
-    uint64_t seed;           /* order, augmentation, dropout, initial values  any           default 1           */
+    cxr_optimizer optimizer; /*                                                                default Adam       */
+    float lr;                /* peak learning rate                                   (0, 1000] default 1e-4       */
+    float weight_decay;      /* L2 (Adam, SGD) or decoupled (AdamW)                  0..1000   default 0          */
+    float momentum;          /* SGD only                                             [0, 1)    default 0.9        */
+    float label_smoothing;   /* share of each label spread over all classes          [0, 1)    default 0          */
+    bool class_weights;      /* weigh the loss by inverse class frequency                      default false      */
+    float clip_norm;         /* most of the global gradient norm; 0 = off            0..1e6    default 0          */
+    cxr_schedule schedule;   /* course of the learning rate                                    default constant   */
+    int epochs;              /*                                                      1..100000 default 5          */
+    int batch_size;          /* images per step                                      2..1024   default 64         */
+    int early_stop;          /* epochs to wait for a lower validation loss; 0 = off  0..100000 default 0          */
+    uint64_t seed;           /* order, augmentation, dropout, initial values         0..9.2e18 default 1          */
     /* machine */
-    cxr_device device;         /*                                                             default auto        */
-    int threads;               /* compute and loader threads; 0 = what the machine grants     default 0           */
-    double checkpoint_seconds; /* time between checkpoints within an epoch; 0 = ends of epochs only; default 60 */
+    cxr_device device;         /*                                                                default auto       */
+    int threads;               /* compute and loader; 0 = what the machine grants      0..1024   default 0          */
+    double checkpoint_seconds; /* between checkpoints in an epoch; 0 = at its end only 0..1e9    default 60         */
     /* where */
-    const char *recipe; /* name kept in args.json; sets nothing here                   default "article"   */
-    const char *out;    /* run folder, created; refused if it holds a run; required                        */
+    const char *recipe; /* name kept in args.json; sets nothing here                      default "article"  */
+    const char *out;    /* run folder, created; refused if it holds a run                 required           */
 } cxr_train_opts;
 
 /* The published experiment (recipe "article"). */
@@ -262,7 +262,7 @@ typedef struct cxr_metrics {
 
 typedef struct cxr_evaluate_opts {
     const char *data;       /* as in cxr_train_opts; required */
-    const char *split;      /* "test", "val", "train"                     default "test" */
+    const char *split;      /* "test", "val", "train" or "all"            default "test" */
     const char *split_file; /* a run's split.csv that decides membership, or NULL        */
     const char *out;        /* folder for metrics.json, predictions.csv, confusion_matrix.png, or NULL */
     bool skip_unreadable;
