@@ -46,7 +46,8 @@ new_folder terminated
 train_until 143 15 8 .jpeg # in the first epoch: nothing is best yet
 (trap '' XFSZ && ulimit -f 100 && cxr train --resume run) >out 2>err
 status=$?
-[[ $status == 74 ]] && grep -q 'safetensors: cannot write: File too large' err || fail "no space: exit $status"
+[[ $status == 74 ]] || fail "no space: exit $status"
+grep -q 'safetensors: cannot write: File too large' err || fail "no space: the reason is not said"
 [[ -z $(find run -name '*.tmp.*') ]] || fail "no space: left $(find run -name '*.tmp.*')"
 resume '1 after [1-9].*'
 
