@@ -37,7 +37,7 @@ static cxr_status put_results(FILE *f, const void *content, cxr_error *err)
     (void)fputs("epoch,train_loss,val_loss,val_accuracy,lr,seconds,images_per_second\n", f);
     for (size_t i = 0; i < r->count; i++) {
         const cxr_epoch *e = &r->epochs[i];
-        (void)fprintf(f, "%d,%.9g,%.9g,%.9g,%.9g,%.3f,%.9g\n", e->epoch, e->train_loss, e->val_loss, e->val_accuracy, e->lr,
+        (void)fprintf(f, "%d,%.9g,%.9g,%.9g,%.7g,%.3f,%.9g\n", e->epoch, e->train_loss, e->val_loss, e->val_accuracy, e->lr,
                       e->seconds, e->images_per_second);
     }
     return CXR_OK;
