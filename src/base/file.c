@@ -1,5 +1,6 @@
 #include "base/file.h"
 #include "base/mem.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
@@ -124,6 +125,21 @@ void cxr_output_discard(cxr_output *out)
     cxr_mem_free(out->temporary);
     cxr_mem_free(out->path);
     *out = (cxr_output){0};
+}
+
+static bool is_temporary(const char *name)
+{
+    const char *end = strstr(name, ".tmp.");
+    return end != NULL && end[5] != '\0' && end[5 + strspn(end + 5, "0123456789")] == '\0';
+}
+
+void cxr_output_sweep(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    if (dir == NULL) return;
+    for (const struct dirent *e; (e = readdir(dir)) != NULL;)
+        if (is_temporary(e->d_name)) (void)unlinkat(dirfd(dir), e->d_name, 0);
+    (void)closedir(dir);
 }
 
 cxr_status cxr_file_write(const char *path, const void *data, size_t len, cxr_error *err)

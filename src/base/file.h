@@ -25,7 +25,9 @@ CXR_MUST_CHECK cxr_status cxr_output_open(cxr_output *out, const char *path, cxr
 CXR_MUST_CHECK cxr_status cxr_output_commit(cxr_output *out, cxr_error *err);
 /* Removes the temporary file. Does nothing after a commit; safe on a zeroed cxr_output. */
 void cxr_output_discard(cxr_output *out);
-/* The three steps at once. */
+/* Removes the temporary files that killed writers left in `folder`; no other process may be writing there. */
+void cxr_output_sweep(const char *folder);
+/* Open, write and commit at once. */
 CXR_MUST_CHECK cxr_status cxr_file_write(const char *path, const void *data, size_t len, cxr_error *err);
 
 /* Creates `path` and its parents. CXR_ECREATE on failure. Existing folders are fine. */

@@ -218,6 +218,17 @@ static cxr_status check_data(const run *r, const char *path, cxr_error *err)
     return cxr_fail(err, CXR_EDATA, "%s: the images changed since the run in %s was started", path, r->folder);
 }
 
+/* What a killed run had begun to write. */
+static cxr_status sweep(const run *r, cxr_error *err)
+{
+    char *weights = cxr_path_join(r->folder, "weights");
+    if (weights == NULL) return cxr_mem_fail(err, "a file name");
+    cxr_output_sweep(r->folder);
+    cxr_output_sweep(weights);
+    cxr_mem_free(weights);
+    return CXR_OK;
+}
+
 static cxr_status reopen(run *r, const cxr_train_opts *o, cxr_weights *file, cxr_error *err)
 {
     cxr_status st = cxr_dataset_open(&r->data, o->data, o->group_by, err);
@@ -226,6 +237,7 @@ static cxr_status reopen(run *r, const cxr_train_opts *o, cxr_weights *file, cxr
     if (st == CXR_OK) st = check_data(r, o->data, err);
     if (st == CXR_OK) st = cxr_trainer_open(&r->trainer, o, r->model, &r->data, &r->hooks, err);
     if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_CHECKPOINT, cxr_checkpoint_restore(r->trainer, file, path, err));
+    if (st == CXR_OK) st = sweep(r, err);
     return st;
 }
 

@@ -57,5 +57,8 @@ resume '2 after 0'
 
 new_folder killed_while_saving # the second epoch's models are there, its checkpoint is not
 train_until 137 9 3 /checkpoint.safetensors
+: >run/weights/best.safetensors.tmp.1 && : >run/notes.tmp.txt
+[[ $(find run -name '*.safetensors.tmp.*' | wc -l) == 2 ]] || fail "killed_while_saving: nothing was being written"
 resume '2 after 0'
+[[ $(find run -name '*.tmp.*') == run/notes.tmp.txt ]] || fail "killed_while_saving: left $(find run -name '*.tmp.*')"
 exit $failed
