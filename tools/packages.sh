@@ -3,11 +3,11 @@
 # prints the command that someone who may can run, and fails.
 set -eu
 packages="build-essential cmake ninja-build pkg-config libdnnl-dev ocl-icd-opencl-dev libturbojpeg0-dev libjpeg62-turbo-dev
-    libspng-dev libjansson-dev libcairo2-dev libzip-dev libexif-dev libcsv-dev libcurl4-openssl-dev libssl-dev"
+    libspng-dev libjansson-dev libcairo2-dev libzip-dev libexif-dev libcsv-dev libcurl4-openssl-dev ca-certificates libssl-dev"
 case ${1:-} in
 build) ;;
-check) packages+=" libcmocka-dev clang clang-format shellcheck mandoc man-db bsdutils python3-minimal" ;;
-peers) packages+=" libcmocka-dev clang clang-format shellcheck mandoc man-db bsdutils python3 python3-venv" ;;
+check) packages+=" libcmocka-dev clang clang-format shellcheck mandoc man-db bsdutils valgrind python3-minimal" ;;
+peers) packages+=" libcmocka-dev clang clang-format shellcheck mandoc man-db bsdutils valgrind python3 python3-venv" ;;
 *)
     echo "usage: packages.sh build|check|peers" >&2
     exit 2
