@@ -13,10 +13,11 @@ static int last_node(const cxr_trainer *t)
     return t->model->graph.node_count - 1;
 }
 
-/* The largest batch: a lone last image joins the batch before it. */
+/* The largest batch there can be: a lone last image joins the batch before it, and few images make no large batch. */
 static int max_batch(const cxr_trainer *t)
 {
-    return t->opts->batch_size + 1;
+    const size_t most = t->train.count > t->val.count ? t->train.count : t->val.count, full = (size_t)t->opts->batch_size + 1;
+    return (int)(most < full ? most : full);
 }
 
 static cxr_status open_loader(cxr_loader **out, const cxr_trainer *t, const cxr_subset *part, const cxr_augment *augment,
