@@ -94,6 +94,8 @@ static cxr_status apply(const cxr_command *c, int index, void *args, const char 
 {
     const cxr_option *o = &c->options[index];
     char expected[256];
+    if (o->kind == CXR_ARG_TEXT && o->parse == NULL && *text == '\0') /* as an unset variable in a script gives */
+        return cxr_fail(err, CXR_EUSAGE, "the value of --%s is empty", o->name);
     cxr_option_expects(o, expected, sizeof expected);
     if (o->parse != NULL) {
         const char *wanted = o->parse(args, text);
@@ -246,6 +248,8 @@ static cxr_status check_operands(const cxr_command *c, const cxr_given *given, c
     if (given->operand_count < c->operand_min) return cxr_fail(err, CXR_EUSAGE, "%s is missing", c->operand);
     if (c->operand_max >= 0 && given->operand_count > c->operand_max)
         return cxr_fail(err, CXR_EUSAGE, "unexpected operand '%s'", given->operands[c->operand_max]);
+    for (int i = 0; i < given->operand_count; i++)
+        if (given->operands[i][0] == '\0') return cxr_fail(err, CXR_EUSAGE, "%s is empty", c->operand);
     return CXR_OK;
 }
 

@@ -130,7 +130,8 @@ static cxr_status check_field(const field *f, const cxr_train_opts *o, cxr_error
 
 cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err)
 {
-    if (o->data == NULL || o->out == NULL) return cxr_fail(err, CXR_EUSAGE, "training needs a data set and a run folder");
+    if (o->data == NULL || o->out == NULL || *o->out == '\0')
+        return cxr_fail(err, CXR_EUSAGE, "training needs a data set and a run folder");
     if (o->head_count < 0 || o->head_count > CXR_MAX_HEAD)
         return cxr_fail(err, CXR_EUSAGE, "a head has 0 to %d hidden layers, not %d", CXR_MAX_HEAD, o->head_count);
     for (size_t i = 0; i < FIELDS; i++) {

@@ -92,6 +92,9 @@ static void values_out_of_range_are_named(void **state)
     o = unusual();
     o.head[1] = 0;
     assert_int_equal(cxr_train_opts_check(&o, &error), CXR_EUSAGE);
+    o = unusual();
+    o.out = "";
+    assert_int_equal(cxr_train_opts_check(&o, &error), CXR_EUSAGE);
 }
 
 int main(void)
