@@ -20,8 +20,8 @@ static const cxr_option options[] = {
      FILLS(dir),
      .value = "DIR",
      .help = "where to put them (default: $XDG_CACHE_HOME/cxr, or ~/.cache/cxr)"},
-    {.name = "quiet", .letter = 'q', FILLS(talk.quiet), .help = "say nothing but warnings and errors"},
-    {.name = "verbose", .letter = 'v', FILLS(talk.verbose), .help = "say more"},
+    CXR_OPTION_QUIET(FILLS(talk.quiet)),
+    CXR_OPTION_VERBOSE(FILLS(talk.verbose)),
 };
 
 static cxr_status run(void *args, const cxr_given *given, cxr_error *err)

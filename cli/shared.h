@@ -20,6 +20,38 @@ typedef enum cxr_exit {
 
 int cxr_exit_status(cxr_status status, int signal);
 
+/* Options that several verbs have; F ties the option to a field, as CXR_FILLS does. */
+#define CXR_OPTION_MODEL(F)                                                                                                    \
+    {                                                                                                                          \
+        F, .name = "model", .letter = 'm', .group = "Options", .value = "FILE",                                                \
+           .help = "model file, as weights/best.safetensors of a run; required"                                                \
+    }
+#define CXR_OPTION_MAX_PIXELS(F)                                                                                               \
+    {                                                                                                                          \
+        F, .name = "max-pixels", .value = "N", .low = 1, .high = 1e12, .help = "refuse images of more pixels"                  \
+    }
+#define CXR_OPTION_BATCH(F)                                                                                                    \
+    {                                                                                                                          \
+        F, .name = "batch-size", .letter = 'b', .value = "N", .low = 1, .high = 1024, .help = "images computed at once"        \
+    }
+#define CXR_OPTION_DEVICE(F)                                                                                                   \
+    {                                                                                                                          \
+        F, .name = "device", .words = cxr_words_device, .help = "where to compute; reference is the slow oracle"               \
+    }
+#define CXR_OPTION_THREADS(F)                                                                                                  \
+    {                                                                                                                          \
+        F, .name = "threads", .letter = 'j', .value = "N", .low = 0, .high = 1024,                                             \
+           .help = "threads to use; 0: as many as this process may"                                                            \
+    }
+#define CXR_OPTION_QUIET(F)                                                                                                    \
+    {                                                                                                                          \
+        F, .name = "quiet", .letter = 'q', .help = "say nothing on standard error but warnings and errors"                     \
+    }
+#define CXR_OPTION_VERBOSE(F)                                                                                                  \
+    {                                                                                                                          \
+        F, .name = "verbose", .letter = 'v', .help = "say more: memory, programs, timings"                                     \
+    }
+
 /* Words of the enumerations in cxr.h, by value. */
 extern const char *const cxr_words_device[],
     *const cxr_words_optimizer[], *const cxr_words_schedule[], *const cxr_words_resize[], *const cxr_words_arch[],
