@@ -197,7 +197,7 @@ const char *cxr_path_name(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
-static void to_hex(const unsigned char *digest, char hex[65])
+void cxr_sha256_hex(const unsigned char *digest, char hex[65])
 {
     for (int i = 0; i < 32; i++) (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }
@@ -206,7 +206,7 @@ cxr_status cxr_sha256(const void *data, size_t len, char hex[65], cxr_error *err
 {
     unsigned char digest[32];
     if (EVP_Digest(data, len, digest, NULL, EVP_sha256(), NULL) != 1) return cxr_fail(err, CXR_EINTERNAL, "SHA-256 failed");
-    to_hex(digest, hex);
+    cxr_sha256_hex(digest, hex);
     return CXR_OK;
 }
 
@@ -223,6 +223,6 @@ cxr_status cxr_sha256_file(const char *path, char hex[65], cxr_error *err)
     EVP_MD_CTX_free(ctx);
     (void)fclose(f);
     if (!ok) return cxr_fail(err, CXR_EIO, "%s: cannot read for its SHA-256", path);
-    to_hex(digest, hex);
+    cxr_sha256_hex(digest, hex);
     return CXR_OK;
 }

@@ -101,6 +101,6 @@ cxr_status cxr_dataset_fingerprint(const cxr_dataset *d, char hex[65], cxr_error
     ok = ok && EVP_DigestFinal_ex(ctx, digest, NULL) == 1;
     EVP_MD_CTX_free(ctx);
     if (!ok) return cxr_fail(err, CXR_EINTERNAL, "%s: SHA-256 of the data set failed", d->root);
-    for (int i = 0; i < 32; i++) (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    cxr_sha256_hex(digest, hex);
     return CXR_OK;
 }

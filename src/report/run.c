@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 
 typedef struct run {
@@ -50,6 +51,9 @@ static cxr_status open_log(run *r, const cxr_hooks *hooks, cxr_error *err)
     r->log = fopen(path, "ae");
     cxr_status st = CXR_OK;
     if (r->log == NULL) st = cxr_fail(err, CXR_ECREATE, "%s: cannot create: %s", path, strerror(errno));
+    /* Two processes in one run would overwrite each other's checkpoints; the lock goes with the process. */
+    if (st == CXR_OK && flock(fileno(r->log), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        st = cxr_fail(err, CXR_EUNAVAILABLE, "%s: another process is training in this folder", r->folder);
     cxr_mem_free(path);
     if (r->log != NULL) (void)setvbuf(r->log, NULL, _IOLBF, 0);
     return st;

@@ -8,6 +8,7 @@
 
 #include "model/model.h"
 #include "toy.h"
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -280,6 +281,49 @@ static void bad_options_are_named(void **state)
     assert_false(cxr_path_exists(toy_path("bad")));
 }
 
+static void a_run_in_use_is_not_resumed(void **state)
+{
+    (void)state;
+    FILE *log = fopen(toy_path("unbroken/log.txt"), "a");
+    assert_true(log != NULL && flock(fileno(log), LOCK_EX | LOCK_NB) == 0);
+    assert_int_equal(cxr_resume(toy_path("unbroken"), 0, NULL, NULL, &error), CXR_EUNAVAILABLE);
+    assert_non_null(strstr(error.text, "another process"));
+    (void)fclose(log);
+    must(cxr_resume(toy_path("unbroken"), 0, NULL, NULL, &error)); /* finished: nothing is left to do */
+}
+
+/* The run's own split decides what its validation images are, and each reading is written down. */
+static void evaluation_uses_the_runs_split_and_keeps_the_ledger(void **state)
+{
+    (void)state;
+    cxr_model *m = NULL;
+    cxr_metrics *x = NULL;
+    cxr_evaluate_opts o;
+    cxr_evaluate_opts_default(&o);
+    o.data = toy_path("data");
+    must(cxr_model_open(&m, toy_path("unbroken/weights/best.safetensors"), &error));
+    static const char *const splits[] = {"val", "test", "all"};
+    static const size_t counts[] = {32, 10, 84};
+    for (int i = 0; i < 3; i++) {
+        o.split = splits[i];
+        must(cxr_evaluate(m, &o, NULL, &x, &error));
+        assert_int_equal(x->n, counts[i]);
+        cxr_metrics_free(&x);
+    }
+    cxr_model_close(&m);
+    char line[512] = "";
+    FILE *ledger = fopen(toy_path("unbroken/ledger.csv"), "r");
+    assert_true(ledger != NULL && fgets(line, sizeof line, ledger) != NULL);
+    assert_string_equal(line, "time,model,data,split,images,correct\n");
+    for (int i = 0; i < 3; i++) {
+        char want[32];
+        (void)snprintf(want, sizeof want, ",%s,%zu,", splits[i], counts[i]);
+        assert_true(fgets(line, sizeof line, ledger) != NULL && strstr(line, want) != NULL);
+    }
+    assert_null(fgets(line, sizeof line, ledger));
+    (void)fclose(ledger);
+}
+
 static void a_changed_data_set_is_not_resumed(void **state)
 {
     (void)state;
@@ -307,6 +351,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(unreadable_images_stop_or_are_skipped),
         cmocka_unit_test(early_stop_counts_epochs_without_gain),
         cmocka_unit_test(bad_options_are_named),
+        cmocka_unit_test(a_run_in_use_is_not_resumed),
+        cmocka_unit_test(evaluation_uses_the_runs_split_and_keeps_the_ledger),
         cmocka_unit_test(a_changed_data_set_is_not_resumed),
     };
     if (!toy_create()) return 1;
