@@ -19,3 +19,39 @@ int cxr_span_input(const cxr_graph *g, int first, int last)
     }
     return input;
 }
+
+cxr_status cxr_check_span(const cxr_backend *b, const cxr_graph *g, int first, int last, const cxr_compile_opts *o,
+                          cxr_error *err)
+{
+    if (first < 1 || last < first || last >= g->node_count)
+        return cxr_fail(err, CXR_EINTERNAL, "%s backend: nodes %d..%d are no span of a graph of %d nodes", b->name, first, last,
+                        g->node_count);
+    if (cxr_span_input(g, first, last) < 0)
+        return cxr_fail(err, CXR_EINTERNAL, "%s backend: nodes %d..%d do not have exactly one input", b->name, first, last);
+    if (o->max_batch < 1 || o->threads < 1)
+        return cxr_fail(err, CXR_EUSAGE, "%s backend: a batch of %d images on %d threads is not possible", b->name,
+                        o->max_batch, o->threads);
+    return CXR_OK;
+}
+
+cxr_status cxr_check_images(const cxr_backend *b, const char *what, cxr_shape got, cxr_shape want, int n, int max_batch,
+                            cxr_error *err)
+{
+    if (got.c != want.c || got.h != want.h || got.w != want.w)
+        return cxr_fail(err, CXR_EINTERNAL, "%s backend: the %s has shape (%d, %d, %d), expected (%d, %d, %d)", b->name, what,
+                        got.c, got.h, got.w, want.c, want.h, want.w);
+    if (n < 1 || n > max_batch)
+        return cxr_fail(err, CXR_EUSAGE, "%s backend: the %s holds %d images, the program takes 1 to %d", b->name, what, n,
+                        max_batch);
+    return CXR_OK;
+}
+
+cxr_status cxr_check_statistics(const cxr_graph *g, int first, int last, int n, cxr_error *err)
+{
+    for (int i = first; i <= last; i++) {
+        const cxr_node *v = &g->nodes[i];
+        if (v->op == CXR_OP_BATCHNORM && (double)n * v->shape.h * v->shape.w < 2.0)
+            return cxr_fail(err, CXR_EUSAGE, "batch norm %s cannot train on a batch of one image", v->name);
+    }
+    return CXR_OK;
+}

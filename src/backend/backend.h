@@ -56,6 +56,15 @@ CXR_MUST_CHECK cxr_status cxr_backend_find(const cxr_backend **out, cxr_device d
 extern const cxr_backend cxr_backend_reference; /* ref.c */
 extern const cxr_backend cxr_backend_cpu;       /* onednn.c */
 
+/* What every backend refuses before it works, with a sentence: a span or options that cannot be compiled; `what`, a tensor, of
+ * another shape than the program wants or of n images outside 1..max_batch; training a batch norm on one value per channel,
+ * whose unbiased variance divides by count - 1. */
+CXR_MUST_CHECK cxr_status cxr_check_span(const cxr_backend *b, const cxr_graph *g, int first, int last,
+                                         const cxr_compile_opts *o, cxr_error *err);
+CXR_MUST_CHECK cxr_status cxr_check_images(const cxr_backend *b, const char *what, cxr_shape got, cxr_shape want, int n,
+                                           int max_batch, cxr_error *err);
+CXR_MUST_CHECK cxr_status cxr_check_statistics(const cxr_graph *g, int first, int last, int n, cxr_error *err);
+
 /* True when dropout keeps the element; see forward(). */
 bool cxr_dropout_keep(uint64_t key, int node, uint64_t element, float rate);
 /* The node before `first` whose value the span reads; -1 when there is not exactly one. */

@@ -181,19 +181,6 @@ static void program_close(cxr_program **program)
     *program = NULL;
 }
 
-static cxr_status check_span(const cxr_graph *g, int first, int last, const cxr_compile_opts *o, cxr_error *err)
-{
-    if (first < 1 || last < first || last >= g->node_count)
-        return cxr_fail(err, CXR_EINTERNAL, "cpu backend: nodes %d..%d are no span of a graph of %d nodes", first, last,
-                        g->node_count);
-    if (cxr_span_input(g, first, last) < 0)
-        return cxr_fail(err, CXR_EINTERNAL, "cpu backend: nodes %d..%d do not have exactly one input", first, last);
-    if (o->max_batch < 1 || o->threads < 1)
-        return cxr_fail(err, CXR_EUSAGE, "cpu backend: a batch of %d images on %d threads is not possible", o->max_batch,
-                        o->threads);
-    return CXR_OK;
-}
-
 /* The layout that full batches are expected in: the producer's output, pixels, or plain floats. */
 static dnnl_memory_desc_t expected_input(const cxr_program *p)
 {
@@ -223,7 +210,7 @@ static cxr_status program_compile(cxr_program **out, const cxr_graph *g, int fir
                                   const cxr_compile_opts *o, cxr_error *err)
 {
     *out = NULL;
-    cxr_status st = check_span(g, first, last, o, err);
+    cxr_status st = cxr_check_span(&cxr_backend_cpu, g, first, last, o, err);
     if (st != CXR_OK) return st;
     cxr_program *p = cxr_mem_new(1, sizeof *p);
     if (p == NULL) return cxr_mem_fail(err, "a program");
@@ -249,13 +236,7 @@ static cxr_status program_refresh(cxr_program *p, cxr_error *err)
 static cxr_status check_tensor(const cxr_program *p, const cxr_tensor *t, const char *what, cxr_shape shape, cxr_error *err)
 {
     if (t->backend != p->backend) return cxr_fail(err, CXR_EINTERNAL, "cpu backend: the %s belongs to another backend", what);
-    if (t->shape.c != shape.c || t->shape.h != shape.h || t->shape.w != shape.w)
-        return cxr_fail(err, CXR_EINTERNAL, "cpu backend: the %s has shape (%d, %d, %d), expected (%d, %d, %d)", what,
-                        t->shape.c, t->shape.h, t->shape.w, shape.c, shape.h, shape.w);
-    if (t->n < 1 || t->n > p->o.max_batch)
-        return cxr_fail(err, CXR_EUSAGE, "cpu backend: the %s holds %d images, the program takes 1 to %d", what, t->n,
-                        p->o.max_batch);
-    return CXR_OK;
+    return cxr_check_images(p->backend, what, t->shape, shape, t->n, p->o.max_batch, err);
 }
 
 static cxr_status check_input(const cxr_program *p, const cxr_tensor *in, cxr_error *err)
@@ -264,17 +245,6 @@ static cxr_status check_input(const cxr_program *p, const cxr_tensor *in, cxr_er
     if (st != CXR_OK) return st;
     if (p->g->nodes[p->first].op == CXR_OP_NORMALIZE && in->type != CXR_U8)
         return cxr_fail(err, CXR_EINTERNAL, "cpu backend: the input is not 8-bit pixels");
-    return CXR_OK;
-}
-
-/* A batch's variance needs two values per channel: the unbiased one divides by count - 1. */
-static cxr_status check_statistics(const cxr_program *p, int n, cxr_error *err)
-{
-    for (int i = p->first; i <= p->last && p->o.mode == CXR_TRAIN; i++) {
-        const cxr_node *v = &p->g->nodes[i];
-        if (v->op == CXR_OP_BATCHNORM && (double)n * v->shape.h * v->shape.w < 2.0)
-            return cxr_fail(err, CXR_EUSAGE, "batch norm %s cannot train on a batch of one image", v->name);
-    }
     return CXR_OK;
 }
 
@@ -298,7 +268,7 @@ static cxr_status program_forward(cxr_program *p, const cxr_tensor *in, uint64_t
     *out = NULL;
     p->ran = NULL;
     cxr_status st = check_input(p, in, err);
-    if (st == CXR_OK) st = check_statistics(p, in->n, err);
+    if (st == CXR_OK && p->o.mode == CXR_TRAIN) st = cxr_check_statistics(p->g, p->first, p->last, in->n, err);
     if (st != CXR_OK) return st;
     p->key = key;
     const int team = team_take(p);

@@ -97,14 +97,8 @@ static cxr_status tensor_check(const ref_tensor **out, const cxr_tensor *tensor,
     const ref_tensor *t = (const ref_tensor *)tensor;
     if (t->backend != &cxr_backend_reference)
         return cxr_fail(err, CXR_EINTERNAL, "reference backend: the %s belongs to another backend", what);
-    if (t->shape.c != shape.c || t->shape.h != shape.h || t->shape.w != shape.w)
-        return cxr_fail(err, CXR_EINTERNAL, "reference backend: the %s has shape (%d, %d, %d), expected (%d, %d, %d)", what,
-                        t->shape.c, t->shape.h, t->shape.w, shape.c, shape.h, shape.w);
-    if (t->n < 1 || t->n > max_batch)
-        return cxr_fail(err, CXR_EUSAGE, "reference backend: the %s holds %d images, the program takes 1 to %d", what, t->n,
-                        max_batch);
     *out = t;
-    return CXR_OK;
+    return cxr_check_images(t->backend, what, t->shape, shape, t->n, max_batch, err);
 }
 
 /* ---- Program: memory ---- */
@@ -183,24 +177,11 @@ static void program_close(cxr_program **program)
     *program = NULL;
 }
 
-static cxr_status check_span(const cxr_graph *g, int first, int last, const cxr_compile_opts *o, cxr_error *err)
-{
-    if (first < 1 || last < first || last >= g->node_count)
-        return cxr_fail(err, CXR_EINTERNAL, "reference backend: nodes %d..%d are no span of a graph of %d nodes", first, last,
-                        g->node_count);
-    if (cxr_span_input(g, first, last) < 0)
-        return cxr_fail(err, CXR_EINTERNAL, "reference backend: nodes %d..%d do not have exactly one input", first, last);
-    if (o->max_batch < 1 || o->threads < 1)
-        return cxr_fail(err, CXR_EUSAGE, "reference backend: a batch of %d images on %d threads is not possible", o->max_batch,
-                        o->threads);
-    return CXR_OK;
-}
-
 static cxr_status program_compile(cxr_program **out, const cxr_graph *g, int first, int last, float *params,
                                   const cxr_compile_opts *o, cxr_error *err)
 {
     *out = NULL;
-    const cxr_status st = check_span(g, first, last, o, err);
+    const cxr_status st = cxr_check_span(&cxr_backend_reference, g, first, last, o, err);
     if (st != CXR_OK) return st;
     ref_program *p = cxr_mem_new(1, sizeof *p);
     if (p == NULL) return cxr_mem_fail(err, "a program");
@@ -293,18 +274,6 @@ static void forward_node(const ref_program *p, int node)
     }
 }
 
-/* A batch's variance needs two values per channel: the unbiased one divides by count - 1. */
-static cxr_status check_statistics(const ref_program *p, int n, cxr_error *err)
-{
-    if (p->mode == CXR_INFER) return CXR_OK;
-    for (int i = p->first; i <= p->last; i++) {
-        const cxr_node *v = &p->g->nodes[i];
-        if (v->op == CXR_OP_BATCHNORM && (double)n * v->shape.h * v->shape.w < 2.0)
-            return cxr_fail(err, CXR_EUSAGE, "batch norm %s cannot train on a batch of one image", v->name);
-    }
-    return CXR_OK;
-}
-
 static cxr_status program_forward(cxr_program *program, const cxr_tensor *in, uint64_t key, const cxr_tensor **out,
                                   cxr_error *err)
 {
@@ -313,7 +282,7 @@ static cxr_status program_forward(cxr_program *program, const cxr_tensor *in, ui
     *out = NULL;
     p->n = 0;
     cxr_status st = tensor_check(&t, in, "input", p->g->nodes[p->input].shape, p->max_batch, err);
-    if (st == CXR_OK) st = check_statistics(p, t->n, err);
+    if (st == CXR_OK && p->mode == CXR_TRAIN) st = cxr_check_statistics(p->g, p->first, p->last, t->n, err);
     if (st != CXR_OK) return st;
     p->n = p->out.n = t->n;
     p->key = key;
