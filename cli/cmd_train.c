@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 typedef struct train_args {
     cxr_train_opts opts;
@@ -304,6 +305,8 @@ static cxr_status start(train_args *a, const char *data, const cxr_hooks *hooks,
     settle_words(a);
     a->opts.data = data;
     if (strcmp(a->weights, "imagenet") == 0) {
+        if (access(data, F_OK) != 0) /* said before a download, not after it */
+            return cxr_fail(err, CXR_ENOINPUT, "%s: %s", data, strerror(errno));
         st = cxr_imagenet_weights(a->opts.arch, NULL, hooks, &fetched, err);
         a->opts.weights = fetched;
     } else {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # run_cases.sh BINDIR FILE...: each line "STATUS :: out|err: TEXT :: COMMAND" runs COMMAND with BINDIR first in PATH, in an
 # empty folder, and wants that exit status, TEXT in that stream ("out: " alone: anything), and no temporary file left there.
-# Fails when any case does.
+# Fails when any case does. CASES_FOLDERS: names of folders that stand there before each case.
 set -u
 PATH=$1:$PATH
 shift
@@ -16,6 +16,7 @@ while IFS= read -r line; do
     check=${rest%% :: *} command=${rest#* :: }
     stream=${check%%:*} text=${check#*: }
     rm -rf "$work/here" && mkdir "$work/here"
+    for folder in ${CASES_FOLDERS:-}; do mkdir "$work/here/$folder"; done
     (cd "$work/here" && eval "$command") >"$work/out" 2>"$work/err" </dev/null
     status=$?
     count=$((count + 1))
