@@ -5,7 +5,7 @@ set -u
 PATH=$1:$PATH
 export HOME=/home/someone TERM=dumb
 count=0 failed=0
-cd "$(mktemp -d)" && mkdir new && touch new/a.jpeg || exit 1
+cd "$(mktemp -d)" && mkdir new chest_xray && touch new/a.jpeg || exit 1
 while IFS=: read -r file command; do
     count=$((count + 1))
     if ! eval "$command" >/dev/null 2>output </dev/null; then
