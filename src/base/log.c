@@ -20,6 +20,13 @@ bool cxr_stop_asked(const cxr_hooks *hooks)
     return hooks != NULL && hooks->should_stop != NULL && hooks->should_stop(hooks->user);
 }
 
+void cxr_stamp(char out[CXR_STAMP])
+{
+    const time_t now = time(NULL);
+    struct tm parts;
+    if (gmtime_r(&now, &parts) == NULL || strftime(out, CXR_STAMP, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0) out[0] = '\0';
+}
+
 double cxr_now(void)
 {
     struct timespec t;

@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 void cxr_evaluate_opts_default(cxr_evaluate_opts *o)
@@ -169,11 +168,9 @@ static uint64_t correct(const cxr_metrics *x)
 static cxr_status write_ledger(const char *run, const cxr_evaluate_opts *o, const cxr_model *m, const cxr_metrics *x,
                                const cxr_hooks *hooks, cxr_error *err)
 {
-    char *path = cxr_path_join(run, CXR_RUN_LEDGER), stamp[32] = "";
+    char *path = cxr_path_join(run, CXR_RUN_LEDGER), stamp[CXR_STAMP];
     if (path == NULL) return cxr_mem_fail(err, "a file name");
-    const time_t now = time(NULL);
-    struct tm parts;
-    if (gmtime_r(&now, &parts) != NULL) (void)strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    cxr_stamp(stamp);
     const bool fresh = !cxr_path_exists(path);
     FILE *f = fopen(path, "ae");
     bool ok = f != NULL;

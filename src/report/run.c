@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 
 typedef struct run {
     const char *folder;
@@ -33,10 +32,8 @@ typedef struct run {
 static void log_to_both(void *user, cxr_level level, const char *line)
 {
     run *r = user;
-    char stamp[32] = "";
-    const time_t now = time(NULL);
-    struct tm parts;
-    if (gmtime_r(&now, &parts) != NULL) (void)strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    char stamp[CXR_STAMP];
+    cxr_stamp(stamp);
     if (r->log != NULL) (void)fprintf(r->log, "%s %s\n", stamp, line);
     if (r->outer.write != NULL) r->outer.write(r->outer.user, level, line);
 }
@@ -268,7 +265,7 @@ cxr_status cxr_resume(const char *folder, int threads, const cxr_hooks *hooks, c
 
 char *cxr_run_of_model(const char *path)
 {
-    char *folder = cxr_mem_printf("%s", path);
+    char *folder = cxr_mem_strdup(path);
     for (int up = 0; folder != NULL && up < 2; up++) {
         char *slash = strrchr(folder, '/');
         if (slash == NULL || slash == folder) {

@@ -5,6 +5,7 @@
 #include "model/scratch.h"
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "model/formats.h"
 
 #define WEIGHT_FIXTURES FIXTURES "/weights/"
@@ -21,6 +22,23 @@ static inline cxr_buf fixture(const char *name)
 static inline cxr_status parse_bytes(cxr_weights *w, const void *data, size_t len, cxr_error *err)
 {
     return cxr_weights_parse(w, &(cxr_source){data, len, "file"}, err);
+}
+
+/* Reading a file with the n-th allocation failing, for every n, says so and leaves nothing behind. */
+static inline void walk_allocations(const char *name)
+{
+    cxr_buf bytes = fixture(name);
+    bool fired = true;
+    for (long n = 0; fired; n++) {
+        cxr_weights w;
+        cxr_mem_fail_at(n);
+        const cxr_status st = parse_bytes(&w, bytes.data, bytes.len, NULL);
+        fired = cxr_mem_fail_fired();
+        cxr_mem_fail_at(-1);
+        assert_int_equal(st, fired ? CXR_ENOMEM : CXR_OK);
+        cxr_weights_free(&w);
+    }
+    cxr_buf_free(&bytes);
 }
 
 /* One "tensor ..." line against the tensor of that name. */

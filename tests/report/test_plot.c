@@ -2,6 +2,7 @@
  * labels are there is checked here. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "report/folder.h"
 #include "report/plot.h"
 #include <cairo.h>
 #include <dirent.h>
@@ -18,16 +19,8 @@
 #define BLUE      0x0072B2u /* training */
 #define VERMILION 0xD55E00u /* validation */
 
-static char folder[] = "/tmp/cxr-plot-XXXXXX";
 static const char *const two[] = {"NORMAL", "PNEUMONIA"};
 static const uint64_t counts[] = {165, 69, 0, 390};
-
-static char *in_folder(const char *name)
-{
-    static char path[300];
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
 
 /* Removes what is in the folder and returns how many files that were. */
 static int clear(void)
@@ -39,18 +32,6 @@ static int clear(void)
         n += e->d_name[0] != '.' && unlink(in_folder(e->d_name)) == 0;
     (void)closedir(d);
     return n;
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return rmdir(folder);
 }
 
 static void fill(cxr_epoch *e, int n)

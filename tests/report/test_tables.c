@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "data/csv.h"
+#include "report/folder.h"
 #include "report/tables.h"
 #include <dirent.h>
 #include <jansson.h>
@@ -16,15 +17,7 @@
 
 #include <cmocka.h>
 
-static char folder[] = "/tmp/cxr-tables-XXXXXX";
 static const char *const awkward[] = {"a,b", "say \"x\"", "Lungenentzündung 肺炎"};
-
-static char *in_folder(const char *name)
-{
-    static char path[256];
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
 
 static int entries(void)
 {
@@ -34,18 +27,6 @@ static int entries(void)
     for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) n += e->d_name[0] != '.';
     (void)closedir(d);
     return n;
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) == NULL;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return rmdir(folder); /* fails when a test left a file behind */
 }
 
 static const cxr_predictions three_classes = {
