@@ -2,12 +2,14 @@
 #include "shared.h"
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct evaluate_args {
     cxr_evaluate_opts opts;
     const char *model;
-    unsigned device;
+    unsigned device, precision;
+    char *cache_dir;
     cxr_talk talk;
 } evaluate_args;
 
@@ -41,7 +43,9 @@ static const cxr_option options[] = {
     CXR_OPTION_MAX_PIXELS(FILLS(opts.run.limits.max_pixels)),
     CXR_OPTION_BATCH(FILLS(opts.run.batch_size)),
     CXR_OPTION_DEVICE(FILLS(device)),
+    CXR_OPTION_PRECISION(FILLS(precision)),
     CXR_OPTION_THREADS(FILLS(opts.run.threads)),
+    CXR_OPTION_DETERMINISTIC(FILLS(opts.run.deterministic)),
     CXR_OPTION_QUIET(FILLS(talk.quiet)),
     CXR_OPTION_VERBOSE(FILLS(talk.verbose)),
 };
@@ -105,6 +109,9 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     if (a->model == NULL) return cxr_fail(err, CXR_EUSAGE, "--model FILE is missing");
     a->opts.data = given->operands[0];
     a->opts.run.device = a->device;
+    a->opts.run.precision = a->precision;
+
+    if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.run.cache_dir = a->cache_dir;
 
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);
     cxr_console_catch_signals();
@@ -117,6 +124,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     }
     cxr_metrics_free(&metrics);
     cxr_model_close(&model);
+    free(a->cache_dir);
     return st;
 }
 

@@ -11,7 +11,8 @@ typedef enum format { TABLE, CSV, JSON, JSONL } format;
 typedef struct predict_args {
     cxr_run_opts opts;
     const char *model;
-    unsigned format, device;
+    unsigned format, device, precision;
+    char *cache_dir;
     cxr_talk talk;
 } predict_args;
 
@@ -36,7 +37,9 @@ static const cxr_option options[] = {
     CXR_OPTION_MAX_PIXELS(FILLS(opts.limits.max_pixels)),
     CXR_OPTION_BATCH(FILLS(opts.batch_size)),
     CXR_OPTION_DEVICE(FILLS(device)),
+    CXR_OPTION_PRECISION(FILLS(precision)),
     CXR_OPTION_THREADS(FILLS(opts.threads)),
+    CXR_OPTION_DETERMINISTIC(FILLS(opts.deterministic)),
     CXR_OPTION_QUIET(FILLS(talk.quiet)),
     CXR_OPTION_VERBOSE(FILLS(talk.verbose)),
 };
@@ -216,11 +219,14 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     paths p = {0};
     if (a->model == NULL) return cxr_fail(err, CXR_EUSAGE, "--model FILE is missing");
     a->opts.device = a->device;
+    a->opts.precision = a->precision;
+    if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.cache_dir = a->cache_dir;
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), !isatty(STDOUT_FILENO));
     cxr_status st = gather(&p, given, err);
     cxr_console_catch_signals();
     if (st == CXR_OK) st = classify(a, &p, hooks, err);
     free_paths(&p);
+    free(a->cache_dir);
     return st;
 }
 

@@ -9,7 +9,8 @@
 typedef struct train_args {
     cxr_train_opts opts;
     const char *recipe, *weights, *out, *name, *resume;
-    unsigned optimizer, schedule, resize, device;
+    unsigned optimizer, schedule, resize, device, precision, cache;
+    char *cache_dir;
     cxr_talk talk;
 } train_args;
 
@@ -39,6 +40,8 @@ static const char *use_recipe(void *args, const char *text)
         a->schedule = a->opts.schedule;
         a->resize = a->opts.preprocess.rule;
         a->device = a->opts.device;
+        a->precision = a->opts.precision;
+        a->cache = a->opts.cache;
         return NULL;
     }
     return "the name of a recipe: article";
@@ -242,7 +245,19 @@ static const cxr_option options[] = {
      .high = 1e9,
      .help = "time between checkpoints within an epoch; 0: only at its end"},
     CXR_OPTION_DEVICE(FILLS(device)),
+    CXR_OPTION_PRECISION(FILLS(precision)),
     CXR_OPTION_THREADS(FILLS(opts.threads)),
+    {.name = "cache",
+     FILLS(cache),
+     .words = cxr_words_cache,
+     .help = "where decoded images and features stay between epochs; disk: also between runs, in $XDG_CACHE_HOME/cxr"},
+    {.name = "cache-features",
+     FILLS(opts.cache_features),
+     .value = "K",
+     .low = 0,
+     .high = 1024,
+     .help = "augment each image in K ways and run the frozen part on each once, not in every epoch; 0: new ways each epoch"},
+    CXR_OPTION_DETERMINISTIC(FILLS(opts.deterministic)),
     CXR_OPTION_QUIET(FILLS(talk.quiet)),
     CXR_OPTION_VERBOSE(FILLS(talk.verbose)),
 };
@@ -294,6 +309,8 @@ static void settle_words(train_args *a)
     a->opts.schedule = a->schedule;
     a->opts.preprocess.rule = a->resize;
     a->opts.device = a->device;
+    a->opts.precision = a->precision;
+    a->opts.cache = a->cache;
 }
 
 /* Finds the weights and the folder, then trains. */
@@ -303,6 +320,7 @@ static cxr_status start(train_args *a, const char *data, const cxr_hooks *hooks,
     char *fetched = NULL;
     cxr_status st = CXR_OK;
     settle_words(a);
+    if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.cache_dir = a->cache_dir;
     a->opts.data = data;
     if (strcmp(a->weights, "imagenet") == 0) {
         if (access(data, F_OK) != 0) /* said before a download, not after it */
@@ -348,6 +366,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
         cxr_say("to continue: cxr train --resume %s", where);
     }
     free(folder);
+    free(a->cache_dir);
     return st;
 }
 

@@ -43,6 +43,15 @@ int cxr_exit_status(cxr_status status, int signal);
         F, .name = "threads", .letter = 'j', .value = "N", .low = 0, .high = 1024,                                             \
            .help = "threads to use; 0: as many as this process may"                                                            \
     }
+#define CXR_OPTION_PRECISION(F)                                                                                                \
+    {                                                                                                                          \
+        F, .name = "precision", .words = cxr_words_precision,                                                                  \
+           .help = "what to compute in; auto: bf16 for what is not trained where the processor has it, else f32"               \
+    }
+#define CXR_OPTION_DETERMINISTIC(F)                                                                                            \
+    {                                                                                                                          \
+        F, .name = "deterministic", .help = "choose kernels by a fixed rule instead of by timing them on this machine"         \
+    }
 #define CXR_OPTION_QUIET(F)                                                                                                    \
     {                                                                                                                          \
         F, .name = "quiet", .letter = 'q', .help = "say nothing on standard error but warnings and errors"                     \
@@ -54,8 +63,10 @@ int cxr_exit_status(cxr_status status, int signal);
 
 /* Words of the enumerations in cxr.h, by value. */
 extern const char *const cxr_words_device[],
-    *const cxr_words_optimizer[], *const cxr_words_schedule[], *const cxr_words_resize[], *const cxr_words_arch[],
-                                                                                              *const cxr_words_freeze[];
+    *const cxr_words_precision[], *const cxr_words_cache[], *const cxr_words_optimizer[], *const cxr_words_schedule[],
+                                                                                              *const cxr_words_resize[],
+                                                                                                  *const cxr_words_arch[],
+                                                                                                      *const cxr_words_freeze[];
 
 typedef struct cxr_talk {
     bool quiet, verbose;

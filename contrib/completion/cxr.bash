@@ -11,7 +11,7 @@ _cxr()
     case $verb in
     help) options=$verbs kind='word' words=$verbs ;;
     train)
-        options="--recipe --group-by --val-fraction --skip-unreadable --max-pixels --size --resize --flip --rotate --crop-scale --brightness --contrast --arch --weights --allow-missing --head --dropout --freeze --epochs --batch-size --optimizer --lr --schedule --momentum --weight-decay --clip-norm --label-smoothing --class-weights --early-stop --seed --out --name --resume --checkpoint-seconds --device --threads --quiet --verbose --help"
+        options="--recipe --group-by --val-fraction --skip-unreadable --max-pixels --size --resize --flip --rotate --crop-scale --brightness --contrast --arch --weights --allow-missing --head --dropout --freeze --epochs --batch-size --optimizer --lr --schedule --momentum --weight-decay --clip-norm --label-smoothing --class-weights --early-stop --seed --out --name --resume --checkpoint-seconds --device --precision --threads --cache --cache-features --deterministic --quiet --verbose --help"
         case $prev in
         --recipe) kind='word' words="article " ;;
         --group-by) kind='word' ;;
@@ -46,11 +46,14 @@ _cxr()
         --resume) kind='folder' ;;
         --checkpoint-seconds) kind='word' ;;
         --device) kind='word' words="auto cpu cuda reference " ;;
+        --precision) kind='word' words="f32 bf16 int8 auto " ;;
         --threads | -j) kind='word' ;;
+        --cache) kind='word' words="ram disk off " ;;
+        --cache-features) kind='word' ;;
         esac
         ;;
     evaluate)
-        options="--model --split --split-file --out --skip-unreadable --max-pixels --batch-size --device --threads --quiet --verbose --help"
+        options="--model --split --split-file --out --skip-unreadable --max-pixels --batch-size --device --precision --threads --deterministic --quiet --verbose --help"
         case $prev in
         --model | -m) kind='file' ;;
         --split) kind='word' words="test val train all " ;;
@@ -59,17 +62,19 @@ _cxr()
         --max-pixels) kind='word' ;;
         --batch-size | -b) kind='word' ;;
         --device) kind='word' words="auto cpu cuda reference " ;;
+        --precision) kind='word' words="f32 bf16 int8 auto " ;;
         --threads | -j) kind='word' ;;
         esac
         ;;
     predict)
-        options="--model --format --max-pixels --batch-size --device --threads --quiet --verbose --help"
+        options="--model --format --max-pixels --batch-size --device --precision --threads --deterministic --quiet --verbose --help"
         case $prev in
         --model | -m) kind='file' ;;
         --format | -f) kind='word' words="table csv json jsonl " ;;
         --max-pixels) kind='word' ;;
         --batch-size | -b) kind='word' ;;
         --device) kind='word' words="auto cpu cuda reference " ;;
+        --precision) kind='word' words="f32 bf16 int8 auto " ;;
         --threads | -j) kind='word' ;;
         esac
         ;;

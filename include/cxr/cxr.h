@@ -105,6 +105,16 @@ typedef struct cxr_augment {
 typedef enum cxr_optimizer { CXR_ADAM, CXR_ADAMW, CXR_SGD } cxr_optimizer;
 typedef enum cxr_schedule { CXR_CONSTANT, CXR_COSINE, CXR_ONECYCLE } cxr_schedule;
 typedef enum cxr_device { CXR_DEVICE_AUTO, CXR_DEVICE_CPU, CXR_DEVICE_CUDA, CXR_DEVICE_REFERENCE } cxr_device;
+/* What the network computes in. Parameters, batch-norm statistics and the loss are f32 in all of them; f32 gives the same
+ * numbers on every machine to about 1e-6. */
+typedef enum cxr_precision {
+    CXR_PRECISION_F32,
+    CXR_PRECISION_BF16, /* CXR_EUNAVAILABLE where the CPU has neither AVX512_BF16 nor AMX */
+    CXR_PRECISION_INT8, /* inference, of a model that cxr_quantize() calibrated */
+    CXR_PRECISION_AUTO  /* bf16 for inference and the frozen part of training where the CPU has it, else f32 */
+} cxr_precision;
+/* Where training keeps what it would otherwise compute again each epoch: decoded images, and features at the cut. */
+typedef enum cxr_cache { CXR_CACHE_RAM, CXR_CACHE_DISK, CXR_CACHE_OFF } cxr_cache;
 
 #define CXR_MAX_HEAD 8 /* hidden layers of a head */
 
@@ -143,6 +153,11 @@ typedef struct cxr_train_opts {
     cxr_device device;         /*                                                                default auto       */
     int threads;               /* compute and loader; 0 = what the machine grants      0..1024   default 0          */
     double checkpoint_seconds; /* between checkpoints in an epoch; 0 = at its end only 0..1e9    default 60         */
+    cxr_precision precision;   /*                                                                default f32        */
+    cxr_cache cache;           /*                                                                default ram        */
+    const char *cache_dir;     /* folder of cache files, created; NULL: none are kept            default NULL       */
+    int cache_features;        /* augmented views whose features are kept; 0 = none      0..1024 default 0          */
+    bool deterministic;        /* kernels by a fixed rule, not by timing them                    default false      */
     /* where */
     const char *recipe; /* name kept in args.json; sets nothing here                      default "article"  */
     const char *out;    /* run folder, created; refused if it holds a run                 required           */
@@ -225,6 +240,9 @@ typedef struct cxr_run_opts {
     int batch_size; /* 1..1024, default 64 */
     int threads;    /* 0 = what the machine grants */
     cxr_device device;
+    cxr_precision precision; /* default f32 */
+    const char *cache_dir;   /* folder where choices of kernels are remembered; NULL: none are */
+    bool deterministic;      /* kernels by a fixed rule, not by timing them */
     cxr_limits limits;
 } cxr_run_opts;
 CXR_API void cxr_run_opts_default(cxr_run_opts *o);

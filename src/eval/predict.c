@@ -39,11 +39,16 @@ static void runner_close(runner *r)
     cxr_mem_free(r->order);
 }
 
-static cxr_status open_compute(runner *r, int batch, int threads, cxr_device device, cxr_error *err)
+static cxr_status open_compute(runner *r, int batch, int threads, const cxr_run_opts *run, cxr_error *err)
 {
     const cxr_graph *g = &r->model->graph;
-    const cxr_compile_opts o = {.mode = CXR_INFER, .max_batch = batch, .threads = threads};
-    cxr_status st = cxr_backend_find(&r->backend, device, err);
+    const cxr_compile_opts o = {.mode = CXR_INFER,
+                                .max_batch = batch,
+                                .threads = threads,
+                                .precision = run->precision,
+                                .deterministic = run->deterministic,
+                                .cache_dir = run->cache_dir};
+    cxr_status st = cxr_backend_find(&r->backend, run->device, err);
     if (st != CXR_OK) return st;
     st = r->backend->compile(&r->program, g, 1, g->node_count - 1, r->model->params, &o, err);
     if (st == CXR_OK) st = r->backend->tensor_new(&r->input, CXR_U8, batch, g->nodes[0].shape, err);
@@ -66,7 +71,7 @@ static cxr_status open_runner(runner *r, const cxr_model *m, const char *const *
                                 .batch_size = batch,
                                 .threads = threads,
                                 .ahead = BATCHES_AHEAD};
-    cxr_status st = open_compute(r, batch, threads, o->device, err);
+    cxr_status st = open_compute(r, batch, threads, o, err);
     if (st == CXR_OK) st = cxr_loader_open(&r->loader, &lo, err);
     if (st != CXR_OK) return st;
     r->probabilities = cxr_mem_new((size_t)batch * (size_t)m->class_count, sizeof(float));

@@ -53,6 +53,7 @@ typedef struct cxr_node {
     float rate;                   /* dropout */
     float epsilon, momentum;      /* batch norm: 1e-5, 0.1 */
     float mean[3], std[3];        /* normalize */
+    float peak;                   /* largest magnitude of the output over calibration images; 0: not measured */
 } cxr_node;
 
 typedef struct cxr_graph {

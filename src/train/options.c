@@ -19,6 +19,8 @@ typedef struct field {
 static const char *const optimizers[] = {"adam", "adamw", "sgd", NULL};
 static const char *const schedules[] = {"constant", "cosine", "onecycle", NULL};
 static const char *const devices[] = {"auto", "cpu", "cuda", "reference", NULL};
+static const char *const precisions[] = {"f32", "bf16", "int8", "auto", NULL};
+static const char *const caches[] = {"ram", "disk", "off", NULL};
 static const char *const rules[] = {"squash", "fit", "crop", NULL};
 
 #define AT(member) offsetof(cxr_train_opts, member)
@@ -65,6 +67,11 @@ static const field fields[] = {
     {"device", CHOICE, AT(device), 0, 0, devices},
     {"threads", INT, AT(threads), 0, 1024, NULL},
     {"checkpoint_seconds", DOUBLE, AT(checkpoint_seconds), 0, 1e9, NULL},
+    {"precision", CHOICE, AT(precision), 0, 0, precisions},
+    {"cache", CHOICE, AT(cache), 0, 0, caches},
+    {"cache_dir", TEXT, AT(cache_dir), 0, 0, NULL},
+    {"cache_features", INT, AT(cache_features), 0, 1024, NULL},
+    {"deterministic", BOOLEAN, AT(deterministic), 0, 1, NULL},
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 

@@ -54,7 +54,12 @@ static cxr_status open_programs(cxr_trainer *t, cxr_error *err)
     cxr_status st = cxr_graph_cut(g, t->opts->freeze, &cut, err);
     if (st == CXR_OK) st = cxr_backend_find(&t->backend, t->opts->device, err);
     if (st != CXR_OK) return st;
-    cxr_compile_opts o = {.mode = CXR_INFER, .max_batch = max_batch(t), .threads = t->threads};
+    cxr_compile_opts o = {.mode = CXR_INFER,
+                          .max_batch = max_batch(t),
+                          .threads = t->threads,
+                          .precision = t->opts->precision,
+                          .deterministic = t->opts->deterministic,
+                          .cache_dir = t->opts->cache_dir};
     st = t->backend->compile(&t->frozen, g, 1, cut, t->model->params, &o, err);
     o.producer = t->frozen;
     if (st == CXR_OK) st = t->backend->compile(&t->scorer, g, cut + 1, last_node(t), t->model->params, &o, err);
