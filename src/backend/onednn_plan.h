@@ -152,6 +152,7 @@ dnnl_memory_desc_t cxr_desc_md(cxr_desc pd, dnnl_query_t what);
 const char *cxr_desc_kernel(cxr_desc pd); /* the implementation's name; reference ones contain "ref" */
 
 cxr_value cxr_lower_new(cxr_lowering *l, dnnl_memory_desc_t md);
+cxr_value cxr_lower_fixed(cxr_lowering *l, float *data, dnnl_memory_desc_t md); /* of the program's own */
 cxr_value cxr_lower_at(cxr_lowering *l, cxr_base base, size_t offset, dnnl_memory_desc_t md);
 /* Appends a step; its arguments follow by cxr_lower_arg() (`arg` is ignored by loops). */
 void cxr_lower_primitive(cxr_lowering *l, cxr_desc pd);
@@ -174,7 +175,7 @@ void cxr_lower_end(cxr_lowering *l);
 void cxr_lower_infer(cxr_lowering *l);
 void cxr_lower_train(cxr_lowering *l);
 
-/* ---- Plans, weights ---- */
+/* ---- Plans, weights (onednn_weights.c) ---- */
 
 void cxr_plan_free(cxr_plan *plan);
 /* Runs the steps of forward or backward on the given bases. */
