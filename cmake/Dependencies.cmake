@@ -4,6 +4,7 @@ find_package(Threads REQUIRED)
 find_package(dnnl 2.6 CONFIG REQUIRED)
 find_package(OpenSSL REQUIRED)
 find_package(CURL REQUIRED)
+find_package(ZLIB REQUIRED)
 pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg libjpeg)
 pkg_check_modules(SPNG REQUIRED IMPORTED_TARGET spng)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
@@ -15,4 +16,4 @@ find_library(CSV_LIBRARY csv REQUIRED)
 find_library(GOMP_LIBRARY NAMES gomp libgomp.so.1 REQUIRED PATHS /usr/lib/gcc/x86_64-linux-gnu/12 /usr/lib/x86_64-linux-gnu)
 
 set(CXR_LIBRARIES DNNL::dnnl PkgConfig::TURBOJPEG PkgConfig::SPNG PkgConfig::JANSSON PkgConfig::CAIRO PkgConfig::LIBZIP
-  PkgConfig::EXIF CURL::libcurl OpenSSL::Crypto ${CSV_LIBRARY} ${GOMP_LIBRARY} Threads::Threads m)
+  PkgConfig::EXIF CURL::libcurl OpenSSL::Crypto ZLIB::ZLIB ${CSV_LIBRARY} ${GOMP_LIBRARY} Threads::Threads m)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <zip.h>
+#include <zlib.h>
 /* After <stdio.h>, which it needs. */
 #include <jpeglib.h>
 
@@ -42,6 +43,7 @@ static void add_libraries(void)
     add("jansson %s\n", jansson_version_str());
     add("cairo %s\n", cairo_version_string());
     add("libcurl %s\n", curl_version_info(CURLVERSION_NOW)->version);
+    add("zlib %s\n", zlibVersion());
     add("openssl %s\n", OpenSSL_version(OPENSSL_VERSION_STRING));
 }
 
