@@ -145,6 +145,8 @@ cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err)
         const cxr_status st = check_field(&fields[i], o, err);
         if (st != CXR_OK) return st;
     }
+    if (o->precision == CXR_PRECISION_INT8)
+        return cxr_fail(err, CXR_EUSAGE, "precision int8 is for trained models: train in f32, bf16 or auto, then quantize");
     return CXR_OK;
 }
 

@@ -1,12 +1,11 @@
-/* The training loop. Left of the cut an INFER program runs, right of it a TRAIN program; validation runs the right part as
- * an INFER program with the parameters of the moment. The state between two steps is plain data, so that a checkpoint is a
- * copy of it and a resumed run takes the same steps bit for bit. */
+/* The training loop. Left of the cut an INFER program runs, inside the feeds; right of it a TRAIN program; validation runs the
+ * right part as an INFER program with the parameters of the moment. The state between two steps is plain data, so that a
+ * checkpoint is a copy of it and a resumed run takes the same steps bit for bit. */
 #ifndef CXR_TRAIN_TRAINER_H
 #define CXR_TRAIN_TRAINER_H
 #include "backend/backend.h"
-#include "data/loader.h"
-#include "data/subset.h"
 #include "model/model.h"
+#include "train/feed.h"
 #include "train/loss.h"
 #include "train/optim.h"
 
@@ -29,19 +28,14 @@ typedef struct cxr_trainer {
     const cxr_dataset *data;
     int threads;
     cxr_subset train, val;
-    cxr_loader *train_loader, *val_loader;
     const cxr_backend *backend;
     cxr_program *frozen, *trainable, *scorer;
-    cxr_tensor *input, *dout;
+    cxr_feed *train_feed, *val_feed;
+    cxr_tensor *dout; /* gradient of the log-probabilities */
     cxr_optim optim;
     cxr_loss loss; /* of training; validation is plain NLL */
     float *class_weights, *grads;
     float *logp, *dlogp; /* (max batch, classes) */
-    uint8_t *pixels;     /* a batch whose unreadable images were taken out */
-    int *labels;
-    uint32_t *order;
-    bool *reported;   /* per training and validation image: its failure was logged */
-    uint64_t skipped; /* unreadable images met, each counted once */
     cxr_train_state state;
     double waited; /* seconds of the running epoch spent waiting for data */
 } cxr_trainer;
