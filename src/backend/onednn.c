@@ -188,9 +188,29 @@ static dnnl_memory_desc_t expected_input(const cxr_program *p)
     const cxr_program *from = p->o.producer;
     if (from == NULL || from->backend != p->backend)
         return host_md(p->g->nodes[p->first].op == CXR_OP_NORMALIZE ? CXR_U8 : CXR_F32, p->o.max_batch, shape);
-    const dnnl_memory_desc_t blocked = cxr_md_blocked(from->o.max_batch, shape);
-    return cxr_md_same(&blocked, &from->plans->out.md) ? cxr_md_blocked(p->o.max_batch, shape)
-                                                       : cxr_md_plain(p->o.max_batch, shape);
+    dnnl_memory_desc_t md = from->plans->out.md;
+    md.dims[0] = md.padded_dims[0] = p->o.max_batch;
+    return md;
+}
+
+/* What the program computes in. */
+static cxr_status choose_type(cxr_program *p, cxr_error *err)
+{
+    p->type = dnnl_f32;
+    switch (p->o.precision) {
+    case CXR_PRECISION_F32: return CXR_OK;
+    case CXR_PRECISION_AUTO:
+        if (p->o.mode == CXR_INFER && cxr_has_bf16()) p->type = dnnl_bf16;
+        return CXR_OK;
+    case CXR_PRECISION_BF16:
+        if (!cxr_has_bf16())
+            return cxr_fail(err, CXR_EUNAVAILABLE, "cpu backend: bf16 needs a processor with AVX512_BF16 or AMX: use f32");
+        if (p->o.mode == CXR_TRAIN) return cxr_fail(err, CXR_EUNAVAILABLE, "cpu backend: training in bf16 is not built in");
+        p->type = dnnl_bf16;
+        return CXR_OK;
+    case CXR_PRECISION_INT8: return cxr_fail(err, CXR_EUNAVAILABLE, "cpu backend: int8 is not built in");
+    }
+    return cxr_fail(err, CXR_EUSAGE, "cpu backend: unknown precision %d", (int)p->o.precision);
 }
 
 static cxr_status open_program(cxr_program *p, cxr_error *err)
@@ -217,7 +237,8 @@ static cxr_status program_compile(cxr_program **out, const cxr_graph *g, int fir
     *p = (cxr_program){.backend = &cxr_backend_cpu, .g = g, .first = first, .last = last, .params = params, .o = *o};
     p->input = cxr_span_input(g, first, last);
     p->out = (cxr_tensor){.backend = p->backend, .type = CXR_F32, .shape = g->nodes[last].shape, .max_batch = o->max_batch};
-    st = open_program(p, err);
+    st = choose_type(p, err);
+    if (st == CXR_OK) st = open_program(p, err);
     p->o.producer = NULL; /* may close before this program does */
     if (st != CXR_OK) program_close(&p);
     *out = p;

@@ -1,5 +1,6 @@
 /* Lowers a span for inference: batch norm folded into the convolution before it, add and ReLU done by the convolution as it
- * writes. The add happens in place, over its other operand, when nothing reads that any more. */
+ * writes. The add happens in place, over its other operand, when nothing reads that any more. In bf16, convolutions, what they
+ * add and max pools are bf16; the average pool and the head behind it, little work, stay f32. */
 #include "backend/onednn_plan.h"
 #include "base/mem.h"
 
@@ -62,10 +63,16 @@ static cxr_value lower_batchnorm(infer *f, int node, cxr_value x)
     return y;
 }
 
+static cxr_value as_f32(cxr_lowering *l, cxr_value x)
+{
+    const dnnl_memory_desc_t md = cxr_md_typed(x.md, dnnl_f32);
+    return cxr_lower_as(l, x, &md);
+}
+
 static cxr_value lower_add(infer *f, int node)
 {
     cxr_lowering *l = f->l;
-    const cxr_value x = read_value(f, f->g->nodes[node].in[0]);
+    const cxr_value x = as_f32(l, read_value(f, f->g->nodes[node].in[0]));
     const dnnl_memory_desc_t md = cxr_md_for_add(&x.md);
     const cxr_value a = cxr_lower_as(l, x, &md), b = cxr_lower_as(l, read_value(f, f->g->nodes[node].in[1]), &md);
     const cxr_value y = cxr_lower_new(l, md);
@@ -123,18 +130,20 @@ static cxr_value lower_group(infer *f, const cxr_fused *group)
     const cxr_op op = f->g->nodes[group->node].op;
     if (op == CXR_OP_CONV) return lower_conv(f, group);
     if (op == CXR_OP_ADD) return lower_add(f, group->node);
-    const cxr_value x = read_value(f, f->g->nodes[group->node].in[0]);
+    cxr_value x = read_value(f, f->g->nodes[group->node].in[0]);
+    if (op == CXR_OP_MAXPOOL) return lower_simple(l, cxr_kernel_pool(l, &x.md, NULL), x);
+    if (op != CXR_OP_NORMALIZE) x = as_f32(l, x);
     switch (op) {
     case CXR_OP_NORMALIZE: return lower_loop(l, group->node, cxr_loop_normalize, x);
     case CXR_OP_BATCHNORM: return lower_batchnorm(f, group->node, x);
     case CXR_OP_RELU: return lower_simple(l, cxr_kernel_relu(l, &x.md, NULL), x);
-    case CXR_OP_MAXPOOL:
     case CXR_OP_AVGPOOL: return lower_simple(l, cxr_kernel_pool(l, &x.md, NULL), x);
     case CXR_OP_LINEAR: return lower_linear(l, group->node, x);
     case CXR_OP_DROPOUT: return alias(l, x);
     case CXR_OP_LOGSOFTMAX: return lower_loop(l, group->node, cxr_loop_logsoftmax, x);
     case CXR_OP_INPUT:
     case CXR_OP_CONV:
+    case CXR_OP_MAXPOOL:
     case CXR_OP_ADD: break;
     }
     return x;

@@ -40,7 +40,7 @@ static dnnl_status_t conv_describe(dnnl_convolution_desc_t *d, const cxr_lowerin
     const cxr_node *v = node_of(l);
     const int in = in_shape(l).c;
     const dnnl_dim_t wide[4] = {v->shape.c, in, v->kernel, v->kernel};
-    const dnnl_memory_desc_t w = cxr_md_of(4, wide, false), b = cxr_md_of(1, wide, false);
+    const dnnl_memory_desc_t w = cxr_md_typed(cxr_md_of(4, wide, false), l->p->type), b = cxr_md_of(1, wide, false);
     const dnnl_dims_t stride = {v->stride, v->stride}, pad = {v->pad, v->pad};
     const dnnl_prop_kind_t kind = l->p->o.mode == CXR_TRAIN ? dnnl_forward_training : dnnl_forward_inference;
     switch (want->pass) {
@@ -58,11 +58,14 @@ cxr_desc cxr_kernel_conv(cxr_lowering *l, const cxr_conv_want *want)
 {
     const cxr_node *v = node_of(l);
     const int n = l->plan->n;
-    const dnnl_memory_desc_t any_in = cxr_md_any(n, in_shape(l)), any_out = cxr_md_any(n, v->shape);
-    const dnnl_memory_desc_t in = cxr_md_blocked(n, in_shape(l)), out = cxr_md_blocked(n, v->shape);
+    const dnnl_data_type_t type = l->p->type;
+    const dnnl_memory_desc_t any_in = cxr_md_typed(cxr_md_any(n, in_shape(l)), type);
+    const dnnl_memory_desc_t any_out = cxr_md_typed(cxr_md_any(n, v->shape), type);
+    const dnnl_memory_desc_t in = cxr_md_typed(cxr_md_blocked(n, in_shape(l)), type);
+    const dnnl_memory_desc_t out = cxr_md_typed(cxr_md_blocked(n, v->shape), type);
     const conv_try tries[] = {
         {dnnl_convolution_winograd, any_in, any_out}, /* 3 x 3, stride 1, AVX-512 only; never chosen unless asked for */
-        {dnnl_convolution_direct, want->src, out},    /* the first convolution reads plain pixels */
+        {dnnl_convolution_direct, cxr_md_typed(want->src, type), out}, /* the first convolution reads plain pixels */
         {dnnl_convolution_direct, in, out},
         {dnnl_convolution_auto, any_in, any_out},
     };
@@ -92,7 +95,7 @@ cxr_desc cxr_kernel_pool(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc 
     const dnnl_dims_t kernel = {max ? v->kernel : in.h, max ? v->kernel : in.w};
     const dnnl_dims_t stride = {max ? v->stride : 1, max ? v->stride : 1}, pad = {max ? v->pad : 0, max ? v->pad : 0};
     const dnnl_prop_kind_t kind = l->p->o.mode == CXR_TRAIN ? dnnl_forward_training : dnnl_forward_inference;
-    dnnl_memory_desc_t y = cxr_md_any(l->plan->n, v->shape);
+    dnnl_memory_desc_t y = cxr_md_typed(cxr_md_any(l->plan->n, v->shape), x->data_type);
     if (hint != NULL) y = cxr_desc_md(hint, dnnl_query_dst_md);
     dnnl_pooling_desc_t d;
     const dnnl_status_t st = hint == NULL ? dnnl_pooling_forward_desc_init(&d, kind, alg, x, &y, stride, kernel, pad, pad)

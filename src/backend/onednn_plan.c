@@ -26,10 +26,19 @@ dnnl_memory_desc_t cxr_md_any(int n, cxr_shape s)
     return md_tagged(n, s, dnnl_format_tag_any);
 }
 
+static bool has_isa(dnnl_cpu_isa_t wanted)
+{
+    return ((unsigned)dnnl_get_effective_cpu_isa() & (unsigned)wanted) == (unsigned)wanted;
+}
+
 int cxr_lanes(void)
 {
-    const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa(), wide = (unsigned)dnnl_cpu_isa_avx512_core;
-    return (isa & wide) == wide ? 16 : 8;
+    return has_isa(dnnl_cpu_isa_avx512_core) ? 16 : 8;
+}
+
+bool cxr_has_bf16(void)
+{
+    return has_isa(dnnl_cpu_isa_avx512_core_bf16);
 }
 
 dnnl_memory_desc_t cxr_md_blocked(int n, cxr_shape s)
@@ -53,6 +62,12 @@ dnnl_memory_desc_t cxr_md_for_add(const dnnl_memory_desc_t *md)
     return md->padded_dims[1] == md->dims[1] ? *md : cxr_md_of(md->ndims, md->dims, true);
 }
 
+dnnl_memory_desc_t cxr_md_typed(dnnl_memory_desc_t md, dnnl_data_type_t type)
+{
+    md.data_type = type;
+    return md;
+}
+
 bool cxr_md_same(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b)
 {
     return dnnl_memory_desc_equal(a, b) != 0;
@@ -61,8 +76,9 @@ bool cxr_md_same(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b)
 dnnl_memory_desc_t cxr_md_simplest(const dnnl_memory_desc_t *md)
 {
     const bool vector = md->ndims == 4 && md->dims[2] == 1 && md->dims[3] == 1;
-    if (!vector || md->data_type != dnnl_f32) return *md;
-    const dnnl_memory_desc_t plain = cxr_md_plain((int)md->dims[0], (cxr_shape){(int)md->dims[1], 1, 1});
+    if (!vector) return *md;
+    const dnnl_memory_desc_t f32 = cxr_md_plain((int)md->dims[0], (cxr_shape){(int)md->dims[1], 1, 1});
+    const dnnl_memory_desc_t plain = cxr_md_typed(f32, md->data_type);
     return dnnl_memory_desc_get_size(&plain) == dnnl_memory_desc_get_size(md) ? plain : *md;
 }
 
@@ -259,10 +275,9 @@ cxr_value cxr_lower_input(cxr_lowering *l, bool keep)
     const cxr_program *p = l->p;
     const cxr_value x = cxr_lower_at(l, CXR_AT_INPUT, 0, l->plan->in_md);
     if (p->g->nodes[p->first].op == CXR_OP_NORMALIZE) return x;
-    if (x.md.data_type == dnnl_f32 && !keep) return x;
-    dnnl_memory_desc_t md = x.md;
-    md.data_type = dnnl_f32;
-    return cxr_lower_copy(l, x, &md);
+    if ((x.md.data_type == dnnl_f32 || x.md.data_type == p->type) && !keep) return x;
+    const dnnl_memory_desc_t f32 = cxr_md_typed(x.md, dnnl_f32);
+    return cxr_lower_copy(l, x, &f32);
 }
 
 /* ---- Memory plan ---- */

@@ -96,6 +96,7 @@ struct cxr_program {
     int first, last, input;
     float *params;
     cxr_compile_opts o;
+    dnnl_data_type_t type; /* of convolutions and what lies between them: o.precision resolved */
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     cxr_weight *weights;
@@ -131,9 +132,12 @@ dnnl_memory_desc_t cxr_md_plain(int n, cxr_shape s);   /* (n, c, h, w), dense */
 dnnl_memory_desc_t cxr_md_any(int n, cxr_shape s);     /* the kernel's choice */
 dnnl_memory_desc_t cxr_md_blocked(int n, cxr_shape s); /* channels in blocks of 16 or 8, as the ISA likes */
 int cxr_lanes(void);                                   /* 16 or 8 */
+bool cxr_has_bf16(void);                               /* kernels as fast as f32's or faster */
 dnnl_memory_desc_t cxr_md_of(int rank, const dnnl_dim_t *dims, bool plain); /* plain or the kernel's choice */
 /* The layout to add in: md, or plain where md pads its channels, which oneDNN's SSE4.1 kernel with ReLU gets wrong. */
 dnnl_memory_desc_t cxr_md_for_add(const dnnl_memory_desc_t *md);
+/* md with elements of another type. */
+dnnl_memory_desc_t cxr_md_typed(dnnl_memory_desc_t md, dnnl_data_type_t type);
 bool cxr_md_same(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b);
 /* (n, c, 1, 1) without padding is the same bytes in each layout: its plain descriptor then, else md. */
 dnnl_memory_desc_t cxr_md_simplest(const dnnl_memory_desc_t *md);
@@ -167,7 +171,8 @@ void cxr_lower_add_to(cxr_lowering *l, cxr_value x, cxr_value to);
 cxr_value cxr_lower_weight(cxr_lowering *l, int node, int batchnorm, const dnnl_memory_desc_t *md);
 cxr_value cxr_lower_folded_bias(cxr_lowering *l, int node, int batchnorm, const dnnl_memory_desc_t *md);
 cxr_value cxr_lower_vector(cxr_lowering *l, int node, cxr_role role);
-/* The span's input as f32, or as pixels where the first node reads those. With `keep` it outlives the caller's tensor. */
+/* The span's input in the program's type or f32, or as pixels where the first node reads those. With `keep` it is f32 and
+ * outlives the caller's tensor. */
 cxr_value cxr_lower_input(cxr_lowering *l, bool keep);
 /* Gives buffers their places and creates the memories. */
 void cxr_lower_end(cxr_lowering *l);

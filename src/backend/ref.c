@@ -181,7 +181,9 @@ static cxr_status program_compile(cxr_program **out, const cxr_graph *g, int fir
                                   const cxr_compile_opts *o, cxr_error *err)
 {
     *out = NULL;
-    const cxr_status st = cxr_check_span(&cxr_backend_reference, g, first, last, o, err);
+    cxr_status st = cxr_check_span(&cxr_backend_reference, g, first, last, o, err);
+    if (st == CXR_OK && (o->precision == CXR_PRECISION_BF16 || o->precision == CXR_PRECISION_INT8))
+        st = cxr_fail(err, CXR_EUNAVAILABLE, "reference backend: it computes in f32 only");
     if (st != CXR_OK) return st;
     ref_program *p = cxr_mem_new(1, sizeof *p);
     if (p == NULL) return cxr_mem_fail(err, "a program");

@@ -64,8 +64,10 @@ cxr_status cxr_answer_of(cxr_answer *a, const cxr_backend *b, const cxr_agree_ca
     a->out = cxr_mem_new((size_t)c->n * cxr_shape_count(c->g->nodes[c->last].shape), sizeof *a->out);
     if (a->params == NULL || a->grads == NULL || a->out == NULL) return cxr_mem_fail(err, "a test's answer");
     cxr_keyed_params(c->g, a->params, c->seed);
-    const cxr_compile_opts o = {
-        .mode = c->mode, .max_batch = c->max_batch > 0 ? c->max_batch : c->n, .threads = c->threads > 0 ? c->threads : 1};
+    const cxr_compile_opts o = {.mode = c->mode,
+                                .max_batch = c->max_batch > 0 ? c->max_batch : c->n,
+                                .threads = c->threads > 0 ? c->threads : 1,
+                                .precision = b == &cxr_backend_reference ? CXR_PRECISION_F32 : c->precision};
     cxr_program *p = NULL;
     cxr_status st = b->compile(&p, c->g, c->first, c->last, a->params, &o, err);
     if (st == CXR_OK) st = run(a, p, b, c, err);

@@ -10,9 +10,10 @@ typedef struct cxr_agree_case {
     const cxr_graph *g;
     int first, last;
     cxr_mode mode;
-    int n, max_batch; /* images of the forward; the program's limit, 0: n */
-    int threads;      /* 0: 1 */
-    uint64_t seed;    /* of parameters, inputs and dropout */
+    int n, max_batch;        /* images of the forward; the program's limit, 0: n */
+    int threads;             /* 0: 1 */
+    cxr_precision precision; /* of the backend under test; the reference computes in f32 */
+    uint64_t seed;           /* of parameters, inputs and dropout */
     cxr_tolerance tolerance;
 } cxr_agree_case;
 
