@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 void cxr_log(const cxr_hooks *hooks, cxr_level level, const char *fmt, ...)
 {
@@ -52,4 +53,23 @@ int cxr_thread_grant(void)
     const int quota = cgroup_quota();
     if (quota > 0 && quota < n) n = quota;
     return n < 1 ? 1 : n;
+}
+
+/* The limit of this cgroup (cgroup v2), or UINT64_MAX when there is none. */
+static uint64_t cgroup_memory(void)
+{
+    FILE *f = fopen("/sys/fs/cgroup/memory.max", "re");
+    if (f == NULL) return UINT64_MAX;
+    unsigned long long limit = 0;
+    const int read = fscanf(f, "%llu", &limit);
+    (void)fclose(f);
+    return read == 1 ? limit : UINT64_MAX;
+}
+
+uint64_t cxr_memory_grant(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    const uint64_t machine = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX;
+    const uint64_t group = cgroup_memory();
+    return group < machine ? group : machine;
 }

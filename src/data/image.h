@@ -50,6 +50,8 @@ typedef struct cxr_draw {
 } cxr_draw;
 void cxr_draw_make(cxr_draw *out, const cxr_augment *aug, int width, int height, uint64_t key);
 
+/* The transforms but the crop, on a square that the rule has made. In place. */
+CXR_MUST_CHECK cxr_status cxr_image_augment(cxr_image *square, const cxr_augment *aug, uint64_t key, cxr_error *err);
 /* Resizes by the rule and, when `aug` is not NULL, applies its transforms with the numbers of `key`. out->width and
  * out->height are pre->size and out->pixels is the caller's, size * size bytes. */
 CXR_MUST_CHECK cxr_status cxr_image_to_input(uint8_t *out, const cxr_image *in, const cxr_preprocess *pre,

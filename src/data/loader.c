@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "data/decoded.h"
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -25,6 +26,7 @@ typedef struct slot {
 struct cxr_loader {
     cxr_loader_opts o;
     size_t image_bytes;
+    cxr_decoded *images;
     slot *slots; /* o.ahead of them; batch b is in slot b % ahead */
     pthread_t *threads;
     int thread_count; /* running */
@@ -62,19 +64,40 @@ static bool may_take(const cxr_loader *l)
     return l->next < l->count && batch_of(l, l->next) - l->returned < (size_t)l->o.ahead;
 }
 
+static bool crops(const cxr_loader_opts *o)
+{
+    return o->augment != NULL && o->augment->crop_min_scale > 0.0f;
+}
+
+/* The crop is of the image as it is; the other transforms are of the square. */
+static cxr_status fill_cropped(const cxr_loader *l, uint8_t *pixels, uint32_t index, uint64_t key, cxr_error *err)
+{
+    cxr_image image;
+    bool lent;
+    cxr_status st = cxr_decoded_whole(l->images, index, &image, &lent, err);
+    if (st == CXR_OK) st = cxr_image_to_input(pixels, &image, l->o.preprocess, l->o.augment, key, err);
+    if (!lent) cxr_image_free(&image);
+    return st;
+}
+
+static cxr_status fill_square(const cxr_loader *l, uint8_t *pixels, uint32_t index, uint64_t key, cxr_error *err)
+{
+    cxr_image square = {pixels, l->o.preprocess->size, l->o.preprocess->size};
+    const cxr_status st = cxr_decoded_square(l->images, index, pixels, err);
+    if (st != CXR_OK || l->o.augment == NULL) return st;
+    return cxr_image_augment(&square, l->o.augment, key, err);
+}
+
 /* Reads one image into its place. */
 static void fill(const cxr_loader *l, slot *s, size_t place, uint32_t index, uint64_t epoch)
 {
     uint8_t *pixels = s->pixels + place * l->image_bytes;
     cxr_error *err = &s->errors[place];
-    cxr_image image = {0};
+    const uint64_t key = cxr_rng_key(l->o.seed, CXR_FOR_AUGMENT, epoch, index);
     *err = (cxr_error){0};
     s->index[place] = index;
-    cxr_status st = cxr_image_load(&image, l->o.paths[index], &l->o.limits, err);
-    const uint64_t key = cxr_rng_key(l->o.seed, CXR_FOR_AUGMENT, epoch, index);
-    if (st == CXR_OK) st = cxr_image_to_input(pixels, &image, l->o.preprocess, l->o.augment, key, err);
+    const cxr_status st = crops(&l->o) ? fill_cropped(l, pixels, index, key, err) : fill_square(l, pixels, index, key, err);
     if (st != CXR_OK) memset(pixels, 0, l->image_bytes);
-    cxr_image_free(&image);
 }
 
 static void *run_thread(void *arg)
@@ -151,6 +174,19 @@ static bool new_slots(cxr_loader *l)
     return true;
 }
 
+static cxr_status open_images(cxr_loader *l, cxr_error *err)
+{
+    const cxr_decoded_opts o = {.paths = l->o.paths,
+                                .count = l->o.count,
+                                .preprocess = l->o.preprocess,
+                                .limits = l->o.limits,
+                                .whole = crops(&l->o),
+                                .cache = l->o.cache,
+                                .cache_dir = l->o.cache_dir,
+                                .hooks = l->o.hooks};
+    return cxr_decoded_open(&l->images, &o, err);
+}
+
 cxr_status cxr_loader_open(cxr_loader **out, const cxr_loader_opts *o, cxr_error *err)
 {
     *out = NULL;
@@ -163,7 +199,8 @@ cxr_status cxr_loader_open(cxr_loader **out, const cxr_loader_opts *o, cxr_error
     pthread_mutex_init(&l->mutex, NULL); /* cannot fail with default attributes on Linux; nor can the next two */
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->done, NULL);
-    st = new_slots(l) ? start_threads(l, err) : cxr_mem_fail(err, "the loader's batches");
+    st = open_images(l, err);
+    if (st == CXR_OK) st = new_slots(l) ? start_threads(l, err) : cxr_mem_fail(err, "the loader's batches");
     if (st != CXR_OK) {
         cxr_loader_close(&l);
         return st;
@@ -189,6 +226,7 @@ void cxr_loader_close(cxr_loader **loader)
         cxr_mem_free(l->slots[i].index);
         cxr_mem_free(l->slots[i].errors);
     }
+    cxr_decoded_close(&l->images);
     cxr_mem_free(l->slots);
     cxr_mem_free(l->threads);
     cxr_mem_free(l->order);

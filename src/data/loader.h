@@ -13,9 +13,12 @@ typedef struct cxr_loader_opts {
     const cxr_augment *augment;       /* NULL: none; lent until close */
     cxr_limits limits;
     int batch_size;
-    int threads;   /* >= 1 */
-    int ahead;     /* batches in the ring, >= 2 */
-    uint64_t seed; /* of augmentation: key = cxr_rng_key(seed, CXR_FOR_AUGMENT, epoch, sample index) */
+    int threads;            /* >= 1 */
+    int ahead;              /* batches in the ring, >= 2 */
+    uint64_t seed;          /* of augmentation: key = cxr_rng_key(seed, CXR_FOR_AUGMENT, epoch, sample index) */
+    cxr_cache cache;        /* of decoded images, before augmentation (data/decoded.h) */
+    const char *cache_dir;  /* may be NULL; lent until close */
+    const cxr_hooks *hooks; /* for the cache's warnings; may be NULL; lent until close */
 } cxr_loader_opts;
 
 /* Lent until the next cxr_loader_next or close. */

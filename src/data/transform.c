@@ -151,6 +151,13 @@ static cxr_status apply(cxr_image *img, const cxr_draw *draw, cxr_error *err)
     return CXR_OK;
 }
 
+cxr_status cxr_image_augment(cxr_image *square, const cxr_augment *aug, uint64_t key, cxr_error *err)
+{
+    cxr_draw draw;
+    cxr_draw_make(&draw, aug, square->width, square->height, key);
+    return apply(square, &draw, err);
+}
+
 cxr_status cxr_image_to_input(uint8_t *out, const cxr_image *in, const cxr_preprocess *pre, const cxr_augment *aug,
                               uint64_t key, cxr_error *err)
 {

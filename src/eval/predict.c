@@ -70,7 +70,8 @@ static cxr_status open_runner(runner *r, const cxr_model *m, const char *const *
                                 .limits = o->limits,
                                 .batch_size = batch,
                                 .threads = threads,
-                                .ahead = BATCHES_AHEAD};
+                                .ahead = BATCHES_AHEAD,
+                                .cache = CXR_CACHE_OFF};
     cxr_status st = open_compute(r, batch, threads, o, err);
     if (st == CXR_OK) st = cxr_loader_open(&r->loader, &lo, err);
     if (st != CXR_OK) return st;

@@ -70,7 +70,10 @@ static cxr_status open_feed(cxr_feed **out, const cxr_trainer *t, const cxr_subs
                                         .batch_size = t->opts->batch_size,
                                         .threads = t->threads,
                                         .ahead = BATCHES_AHEAD,
-                                        .seed = t->opts->seed},
+                                        .seed = t->opts->seed,
+                                        .cache = t->opts->cache,
+                                        .cache_dir = t->opts->cache_dir,
+                                        .hooks = t->hooks},
                              .shuffle = training,
                              .skip_unreadable = t->opts->skip_unreadable};
     return cxr_feed_open(out, &o, err);

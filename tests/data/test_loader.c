@@ -47,7 +47,8 @@ static int set_up(void **state)
                                 .batch_size = 5,
                                 .threads = 2,
                                 .ahead = 3,
-                                .seed = 11};
+                                .seed = 11,
+                                .cache = CXR_CACHE_OFF};
     cxr_limits_default(&f->opts.limits);
     *state = f;
     return 0;
@@ -130,6 +131,41 @@ static void any_number_of_threads_gives_the_same_bytes(void **state)
     assert_memory_not_equal(one->pixels, other->pixels, sizeof one->pixels);
     cxr_mem_free(other);
     cxr_mem_free(one);
+}
+
+/* Three epochs with one loader, cut short and whole, so that images come from the cache in every state of it. */
+static epoch *third_epoch(fixture *f, cxr_cache cache, int threads)
+{
+    cxr_loader_opts o = f->opts;
+    o.threads = threads;
+    o.cache = cache;
+    o.cache_dir = f->dir;
+    cxr_loader *l = NULL;
+    epoch *e = cxr_mem_new(1, sizeof *e);
+    assert_int_equal(cxr_loader_open(&l, &o, NULL), CXR_OK);
+    for (uint64_t number = 0; number < 3; number++) {
+        assert_int_equal(cxr_loader_start(l, f->order, number == 0 ? IMAGES / 2 : IMAGES, 0, number, false, NULL), CXR_OK);
+        read_epoch(l, e);
+    }
+    cxr_loader_close(&l);
+    return e;
+}
+
+static void caches_change_no_pixel(void **state)
+{
+    fixture *f = *state;
+    const cxr_cache caches[] = {CXR_CACHE_RAM, CXR_CACHE_DISK, CXR_CACHE_DISK};
+    for (int crop = 0; crop < 2; crop++) {
+        f->augment.crop_min_scale = crop == 1 ? 0.5f : 0.0f;
+        epoch *want = epoch_of(f, 1, IMAGES, 0, 2, false);
+        for (size_t c = 0; c < 3; c++)
+            for (int threads = 1; threads <= 4; threads += 3) {
+                epoch *got = third_epoch(f, caches[c], threads);
+                assert_memory_equal(got, want, sizeof *want);
+                cxr_mem_free(got);
+            }
+        cxr_mem_free(want);
+    }
 }
 
 static void resumes_at_any_place(void **state)
@@ -303,6 +339,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_the_pictures_made_one_by_one),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
+        cmocka_unit_test(caches_change_no_pixel),
         cmocka_unit_test(resumes_at_any_place),
         cmocka_unit_test(a_lonely_last_image_is_joined_when_asked),
         cmocka_unit_test(bad_images_are_black_and_named),
