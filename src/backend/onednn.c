@@ -1,5 +1,5 @@
 /* The CPU backend, on oneDNN. A program holds one plan for each batch size and input layout it has met, all over one arena and
- * one set of parameters in the kernels' layouts; a batch size that wants a layout not held yet reads all parameters again.
+ * one set of parameters in the kernels' layouts; a batch size that wants a layout not held yet reads it again.
  * Work runs on an OpenMP team of o->threads, set for the calling thread during each call. */
 #include "backend/onednn.h"
 #include "backend/onednn_plan.h"
@@ -157,9 +157,7 @@ static cxr_status find_plan(cxr_program *p, const dnnl_memory_desc_t *in_md, cxr
     *out = p->plans;
     while (*out != NULL && !cxr_md_same(&(*out)->in_md, in_md)) *out = (*out)->next;
     if (*out == NULL) st = make_plan(p, in_md, out, err);
-    if (st == CXR_OK && p->stale) st = cxr_weights_refresh(p, err);
-    if (st == CXR_OK) p->stale = false;
-    return st;
+    return st == CXR_OK ? cxr_weights_refresh(p, false, err) : st;
 }
 
 /* ---- Programs ---- */
@@ -248,9 +246,8 @@ static cxr_status program_compile(cxr_program **out, const cxr_graph *g, int fir
 static cxr_status program_refresh(cxr_program *p, cxr_error *err)
 {
     const int team = team_take(p);
-    const cxr_status st = cxr_weights_refresh(p, err);
+    const cxr_status st = cxr_weights_refresh(p, true, err);
     team_restore(team);
-    p->stale = st != CXR_OK;
     return st;
 }
 

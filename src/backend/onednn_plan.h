@@ -77,7 +77,9 @@ typedef struct cxr_weight {
     dnnl_memory_desc_t md;
     float *data;
     float *bias;              /* folded batch norm's; NULL: none */
-    dnnl_primitive_t reorder; /* canonical to md; NULL: same layout */
+    double *scale;            /* likewise: of each output channel */
+    dnnl_primitive_t reorder; /* canonical to md; NULL: same layout, or Winograd's */
+    bool ready;               /* data holds the parameters */
     struct cxr_weight *next;
 } cxr_weight;
 
@@ -100,9 +102,6 @@ struct cxr_program {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     cxr_weight *weights;
-    float *fold; /* room for the largest folded weight */
-    size_t fold_count;
-    bool stale;      /* some weights were not read yet */
     cxr_plan *plans; /* for max_batch first */
     cxr_plan *ran;   /* of the last successful forward; NULL: none */
     uint64_t key;    /* likewise */
@@ -185,8 +184,8 @@ void cxr_lower_train(cxr_lowering *l);
 void cxr_plan_free(cxr_plan *plan);
 /* Runs the steps of forward or backward on the given bases. */
 cxr_status cxr_plan_run(cxr_plan *plan, const cxr_program *p, cxr_pass pass, char *const bases[CXR_BASES], cxr_error *err);
-/* Reads every parameter again. */
-cxr_status cxr_weights_refresh(cxr_program *p, cxr_error *err);
+/* Reads the parameters that were not read yet; with `all`, every one again. */
+cxr_status cxr_weights_refresh(cxr_program *p, bool all, cxr_error *err);
 void cxr_reordered_free(cxr_program *p);
 
 /* ---- Kernels chosen (onednn_kernels.c) and loops of our own (onednn_loops.c) ---- */
@@ -207,6 +206,11 @@ cxr_desc cxr_kernel_add(cxr_lowering *l, const dnnl_memory_desc_t *x, bool relu)
 /* Linear layers see (n, features) of plain vectors, (n, c, h, w) of anything else. */
 cxr_desc cxr_kernel_linear(cxr_lowering *l, cxr_pass pass, const dnnl_memory_desc_t *x, cxr_desc hint);
 dnnl_memory_desc_t cxr_linear_in(const dnnl_memory_desc_t *x);
+
+/* Weights for Winograd kernels (onednn_winograd.c). False for layouts that are left to oneDNN. */
+bool cxr_winograd_knows(const dnnl_memory_desc_t *md);
+/* weights: (out, in, 3, 3); scale: of each output channel, or NULL. The same bits as oneDNN's reorder of weights * scale. */
+void cxr_winograd_fill(float *to, const dnnl_memory_desc_t *md, const float *weights, const double *scale, int threads);
 
 /* Runs work(ctx, index, count) on each of a team of up to `threads` threads, the calling one included. */
 void cxr_team_run(int threads, void (*work)(void *ctx, int index, int count), void *ctx);

@@ -9,6 +9,7 @@ static void free_weight(cxr_weight *w)
     (void)dnnl_primitive_destroy(w->reorder);
     cxr_mem_free(w->data);
     cxr_mem_free(w->bias);
+    cxr_mem_free(w->scale);
     cxr_mem_free(w);
 }
 
@@ -19,8 +20,6 @@ void cxr_reordered_free(cxr_program *p)
         p->weights = w->next;
         free_weight(w);
     }
-    cxr_mem_free(p->fold);
-    p->fold = NULL;
 }
 
 /* The parameter's canonical descriptor, with the rank of md: a linear weight may be wanted as (out, c, h, w). */
@@ -32,23 +31,12 @@ static dnnl_memory_desc_t canonical_md(const dnnl_memory_desc_t *md)
 static dnnl_status_t make_reorder(const cxr_program *p, cxr_weight *w)
 {
     const dnnl_memory_desc_t from = canonical_md(&w->md);
-    if (cxr_md_same(&from, &w->md)) return dnnl_success;
+    if (cxr_md_same(&from, &w->md) || cxr_winograd_knows(&w->md)) return dnnl_success;
     dnnl_primitive_desc_t pd = NULL;
     dnnl_status_t st = dnnl_reorder_primitive_desc_create(&pd, &from, p->engine, &w->md, p->engine, NULL);
     if (st == dnnl_success) st = dnnl_primitive_create(&w->reorder, pd);
     (void)dnnl_primitive_desc_destroy(pd);
     return st;
-}
-
-static bool reserve_fold(cxr_program *p, size_t count)
-{
-    if (count <= p->fold_count) return true;
-    float *fold = cxr_mem_new_aligned(count, sizeof *fold);
-    if (fold == NULL) return false;
-    cxr_mem_free(p->fold);
-    p->fold = fold;
-    p->fold_count = count;
-    return true;
 }
 
 /* Everything a weight owns, all or (NULL) nothing. */
@@ -57,11 +45,13 @@ static cxr_weight *make_weight(cxr_program *p, cxr_weight like)
     cxr_weight *w = cxr_mem_new(1, sizeof *w);
     if (w == NULL) return NULL;
     *w = like;
-    w->data = cxr_mem_new_aligned(dnnl_memory_desc_get_size(&like.md), 1);
+    const size_t channels = (size_t)p->g->nodes[like.node].shape.c;
+    w->data = cxr_mem_new_raw(dnnl_memory_desc_get_size(&like.md), 1);
     bool ok = w->data != NULL && make_reorder(p, w) == dnnl_success;
     if (ok && like.batchnorm >= 0) {
-        w->bias = cxr_mem_new_aligned((size_t)p->g->nodes[like.node].shape.c, sizeof *w->bias);
-        ok = w->bias != NULL && reserve_fold(p, cxr_graph_param(p->g, like.node, like.role)->count);
+        w->bias = cxr_mem_new_aligned(channels, sizeof *w->bias);
+        w->scale = cxr_mem_new(channels, sizeof *w->scale);
+        ok = w->bias != NULL && w->scale != NULL;
     }
     if (ok) return w;
     free_weight(w);
@@ -77,7 +67,6 @@ static cxr_weight *new_weight(cxr_lowering *l, cxr_weight like)
     }
     w->next = l->p->weights;
     l->p->weights = w;
-    l->p->stale = true;
     return w;
 }
 
@@ -111,11 +100,13 @@ cxr_value cxr_lower_vector(cxr_lowering *l, int node, cxr_role role)
     return w == NULL ? (cxr_value){md, -1} : cxr_lower_fixed(l, w->data, md);
 }
 
-static dnnl_status_t run_reorder(const cxr_program *p, const cxr_weight *w, void *from)
+/* ---- Reading ---- */
+
+static dnnl_status_t run_reorder(const cxr_program *p, const cxr_weight *w, const float *from)
 {
     const dnnl_memory_desc_t md = canonical_md(&w->md);
     dnnl_memory_t src = NULL, dst = NULL;
-    dnnl_status_t st = dnnl_memory_create(&src, &md, p->engine, from);
+    dnnl_status_t st = dnnl_memory_create(&src, &md, p->engine, (void *)from); /* only read */
     if (st == dnnl_success) st = dnnl_memory_create(&dst, &w->md, p->engine, w->data);
     if (st == dnnl_success) {
         const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, src}, {DNNL_ARG_TO, dst}};
@@ -127,21 +118,70 @@ static dnnl_status_t run_reorder(const cxr_program *p, const cxr_weight *w, void
     return st;
 }
 
-cxr_status cxr_weights_refresh(cxr_program *p, cxr_error *err)
+typedef struct scale_job {
+    float *to;
+    const float *from;
+    const double *scale; /* of each channel; NULL: a copy */
+    size_t channels, each;
+} scale_job;
+
+static void scale_part(void *ctx, int index, int count)
 {
-    for (cxr_weight *w = p->weights; w != NULL; w = w->next) {
-        const cxr_param *param = cxr_graph_param(p->g, w->node, w->role);
-        float *from = p->params + param->offset;
-        if (w->batchnorm >= 0) {
-            from = p->fold;
-            cxr_fold_batchnorm(p->g, p->params, w->node, w->batchnorm, from, w->bias);
-        }
-        if (w->reorder == NULL) {
-            memcpy(w->data, from, param->count * sizeof *from);
-            continue;
-        }
-        const dnnl_status_t st = run_reorder(p, w, from);
-        if (st != dnnl_success) return cxr_dnnl_fail(err, st, "a change of layout", param->name);
+    const scale_job *job = ctx;
+    const size_t end = job->channels * ((size_t)index + 1) / (size_t)count;
+    for (size_t o = job->channels * (size_t)index / (size_t)count; o < end; o++) {
+        const float *from = job->from + o * job->each;
+        float *to = job->to + o * job->each;
+        const double scale = job->scale != NULL ? job->scale[o] : 1.0;
+        for (size_t i = 0; i < job->each; i++) to[i] = (float)((double)from[i] * scale);
     }
-    return CXR_OK;
+}
+
+/* fold: room for the largest folded weight. */
+static dnnl_status_t read_weight(const cxr_program *p, cxr_weight *w, float *fold)
+{
+    const cxr_param *param = cxr_graph_param(p->g, w->node, w->role);
+    const float *from = p->params + param->offset;
+    const size_t channels = (size_t)param->dims[0];
+    for (size_t o = 0; w->batchnorm >= 0 && o < channels; o++)
+        w->scale[o] = cxr_fold_scale(p->g, p->params, w->batchnorm, o, &w->bias[o]);
+    if (cxr_winograd_knows(&w->md)) {
+        cxr_winograd_fill(w->data, &w->md, from, w->scale, p->o.threads);
+        return dnnl_success;
+    }
+    if (w->reorder == NULL) fold = w->data;
+    if (w->reorder == NULL || w->batchnorm >= 0) {
+        scale_job job = {fold, from, w->scale, channels, param->count / channels};
+        cxr_team_run(p->o.threads, scale_part, &job);
+        from = fold;
+    }
+    return w->reorder == NULL ? dnnl_success : run_reorder(p, w, from);
+}
+
+/* Elements of the largest weight that is folded before it is reordered. */
+static size_t fold_room(const cxr_program *p)
+{
+    size_t most = 0;
+    for (const cxr_weight *w = p->weights; w != NULL; w = w->next) {
+        const size_t count = cxr_graph_param(p->g, w->node, w->role)->count;
+        if (!w->ready && w->batchnorm >= 0 && w->reorder != NULL && count > most) most = count;
+    }
+    return most;
+}
+
+cxr_status cxr_weights_refresh(cxr_program *p, bool all, cxr_error *err)
+{
+    for (cxr_weight *w = p->weights; all && w != NULL; w = w->next) w->ready = false;
+    const size_t room = fold_room(p);
+    float *fold = room > 0 ? cxr_mem_new_raw(room, sizeof *fold) : NULL;
+    if (room > 0 && fold == NULL) return cxr_mem_fail(err, "a folded weight");
+    cxr_status st = CXR_OK;
+    for (cxr_weight *w = p->weights; w != NULL && st == CXR_OK; w = w->next) {
+        if (w->ready) continue;
+        const dnnl_status_t done = read_weight(p, w, fold);
+        w->ready = done == dnnl_success;
+        if (!w->ready) st = cxr_dnnl_fail(err, done, "a change of layout", p->g->nodes[w->node].name);
+    }
+    cxr_mem_free(fold);
+    return st;
 }

@@ -52,7 +52,7 @@ void *cxr_mem_resize(void *p, size_t count, size_t size)
     return realloc(p, bytes);
 }
 
-void *cxr_mem_new_aligned(size_t count, size_t size)
+void *cxr_mem_new_raw(size_t count, size_t size)
 {
     size_t bytes;
     if (must_fail() || !total(count, size, &bytes) || bytes > SIZE_MAX - HUGE_PAGE) return NULL;
@@ -60,7 +60,13 @@ void *cxr_mem_new_aligned(size_t count, size_t size)
     void *p = aligned_alloc(align, (bytes + align - 1) / align * align);
     if (p == NULL) return NULL;
     if (align == HUGE_PAGE) (void)madvise(p, bytes, MADV_HUGEPAGE); /* a hint: refusal only costs speed */
-    memset(p, 0, bytes);
+    return p;
+}
+
+void *cxr_mem_new_aligned(size_t count, size_t size)
+{
+    void *p = cxr_mem_new_raw(count, size);
+    if (p != NULL) memset(p, 0, count * size);
     return p;
 }
 

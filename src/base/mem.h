@@ -14,6 +14,8 @@ void cxr_mem_free(void *p);
 
 /* Zeroed and aligned to 64 bytes (a cache line, an AVX-512 register); large blocks ask for huge pages. */
 void *cxr_mem_new_aligned(size_t count, size_t size) CXR_MUST_CHECK;
+/* The same, not zeroed: for what is written whole before it is read. */
+void *cxr_mem_new_raw(size_t count, size_t size) CXR_MUST_CHECK;
 
 /* CXR_ENOMEM with its sentence: `what` names the thing that did not fit. */
 cxr_status cxr_mem_fail(cxr_error *err, const char *what);

@@ -112,8 +112,10 @@ CXR_MUST_CHECK cxr_status cxr_graph_head(cxr_graph *g, const int *widths, int co
 /* The last node of the frozen part for --freeze: "backbone" (global average pool), "layer1".."layer4", "none" (the normalize
  * node: nothing learnable is left of it). CXR_EUSAGE for another name. */
 CXR_MUST_CHECK cxr_status cxr_graph_cut(const cxr_graph *g, const char *freeze, int *last, cxr_error *err);
-/* Batch norm with running statistics folded into the convolution before it: y = conv(x, weight) + bias. Computed in double
- * (weight' = weight * gamma / sqrt(var + eps)). `weight` has the convolution's count, `bias` its output channels. */
+/* Batch norm with running statistics is y = x * scale + bias. The scale of one channel, gamma / sqrt(var + eps), in double. */
+double cxr_fold_scale(const cxr_graph *g, const float *params, int batchnorm, size_t channel, float *bias);
+/* Batch norm folded into the convolution before it: y = conv(x, weight) + bias, each weight multiplied by its output channel's
+ * scale in double. `weight` has the convolution's count, `bias` its output channels. */
 void cxr_fold_batchnorm(const cxr_graph *g, const float *params, int conv, int batchnorm, float *weight, float *bias);
 
 /* A group of nodes that one inference kernel may run: a convolution [+ batch norm] [+ add] [+ ReLU], or any single node. */

@@ -26,19 +26,26 @@ cxr_status cxr_graph_cut(const cxr_graph *g, const char *freeze, int *last, cxr_
     return cxr_fail(err, CXR_EUSAGE, "cannot freeze \"%s\": backbone, layer1, layer2, layer3, layer4 or none", freeze);
 }
 
+double cxr_fold_scale(const cxr_graph *g, const float *params, int batchnorm, size_t channel, float *bias)
+{
+    const float *at = params + channel;
+    const double gamma = (double)at[cxr_graph_param(g, batchnorm, CXR_BN_WEIGHT)->offset];
+    const double beta = (double)at[cxr_graph_param(g, batchnorm, CXR_BN_BIAS)->offset];
+    const double mean = (double)at[cxr_graph_param(g, batchnorm, CXR_BN_MEAN)->offset];
+    const double var = (double)at[cxr_graph_param(g, batchnorm, CXR_BN_VAR)->offset];
+    const double scale = gamma / sqrt(var + (double)g->nodes[batchnorm].epsilon);
+    *bias = (float)(beta - mean * scale);
+    return scale;
+}
+
 void cxr_fold_batchnorm(const cxr_graph *g, const float *params, int conv, int batchnorm, float *weight, float *bias)
 {
     const cxr_param *w = cxr_graph_param(g, conv, CXR_WEIGHT);
     const float *from = params + w->offset;
-    const float *gamma = params + cxr_graph_param(g, batchnorm, CXR_BN_WEIGHT)->offset;
-    const float *beta = params + cxr_graph_param(g, batchnorm, CXR_BN_BIAS)->offset;
-    const float *mean = params + cxr_graph_param(g, batchnorm, CXR_BN_MEAN)->offset;
-    const float *var = params + cxr_graph_param(g, batchnorm, CXR_BN_VAR)->offset;
     const size_t out = (size_t)w->dims[0], each = w->count / out;
     for (size_t o = 0; o < out; o++) {
-        const double scale = (double)gamma[o] / sqrt((double)var[o] + (double)g->nodes[batchnorm].epsilon);
+        const double scale = cxr_fold_scale(g, params, batchnorm, o, &bias[o]);
         for (size_t i = 0; i < each; i++) weight[o * each + i] = (float)((double)from[o * each + i] * scale);
-        bias[o] = (float)((double)beta[o] - (double)mean[o] * scale);
     }
 }
 
