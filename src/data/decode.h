@@ -7,7 +7,8 @@
 typedef struct cxr_source {
     const uint8_t *data;
     size_t len;
-    const char *name; /* for sentences */
+    const char *name;             /* for sentences */
+    const cxr_preprocess *target; /* what the image is for, or NULL: anything */
     const cxr_limits *limits;
 } cxr_source;
 

@@ -3,6 +3,7 @@
  * to, so no local is clobbered and all of libjpeg's memory is released in one place. */
 #include "base/mem.h"
 #include "data/decode.h"
+#include "data/resize.h"
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
@@ -111,6 +112,27 @@ static void choose_output(struct reader *r)
     }
 }
 
+/* Both sides stay at least this many times what they become: Pillow finds the result hardly told from that of full size. */
+#define REDUCING_GAP 3
+
+static bool is_larger(int64_t side, int64_t becomes, int64_t times)
+{
+    return side / (REDUCING_GAP * becomes) >= times;
+}
+
+/* The rules treat width and height alike, so the stored sides do as well as the upright ones. */
+static void choose_scale(struct reader *r)
+{
+    const cxr_preprocess *target = r->src->target;
+    if (target == NULL) return;
+    const int width = (int)r->jpeg.image_width, height = (int)r->jpeg.image_height;
+    const cxr_extent e = cxr_resized_by_rule(width, height, target->rule, target->size);
+    unsigned scale = 8;
+    while (scale > 1 && !(is_larger(width, e.width, scale) && is_larger(height, e.height, scale))) scale /= 2;
+    r->jpeg.scale_num = 1;
+    r->jpeg.scale_denom = scale;
+}
+
 static void decode(struct reader *r)
 {
     struct jpeg_decompress_struct *jpeg = &r->jpeg;
@@ -124,10 +146,11 @@ static void decode(struct reader *r)
     if (st != CXR_OK) stop(r, st);
     read_orientation(r);
     choose_output(r);
+    choose_scale(r);
     /* The most that a legal file needs: two-byte coefficients of four components, padded to blocks. */
     jpeg->mem->max_memory_to_use = (long)(8 * width * height) + (64L << 20);
     (void)jpeg_start_decompress(jpeg);
-    st = cxr_image_new(r->out, (int)width, (int)height, r->err);
+    st = cxr_image_new(r->out, (int)jpeg->output_width, (int)jpeg->output_height, r->err);
     if (st != CXR_OK) stop(r, st);
     read_rows(r);
     (void)jpeg_finish_decompress(jpeg);

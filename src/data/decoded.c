@@ -106,7 +106,7 @@ void cxr_decoded_close(cxr_decoded **decoded)
 static cxr_status make_square(const cxr_decoded *d, size_t i, const cxr_buf *file, uint8_t *square, cxr_error *err)
 {
     cxr_image image;
-    cxr_status st = cxr_image_decode(&image, file->data, file->len, d->o.paths[i], &d->o.limits, err);
+    cxr_status st = cxr_image_decode(&image, file->data, file->len, d->o.paths[i], d->o.preprocess, &d->o.limits, err);
     if (st == CXR_OK) st = cxr_image_to_input(square, &image, d->o.preprocess, NULL, 0, err);
     cxr_image_free(&image);
     return st;
@@ -191,7 +191,7 @@ cxr_status cxr_decoded_whole(cxr_decoded *d, size_t i, cxr_image *out, bool *len
     }
     *lent = out->pixels != NULL;
     if (*lent) return CXR_OK;
-    const cxr_status st = cxr_image_load(out, d->o.paths[i], &d->o.limits, err);
+    const cxr_status st = cxr_image_load(out, d->o.paths[i], NULL, &d->o.limits, err);
     *lent = st == CXR_OK && d->whole != NULL && keep_whole(d, i, out);
     return st;
 }

@@ -63,10 +63,10 @@ static cxr_status decode_any(cxr_image *out, int *orientation, const cxr_source 
     return cxr_fail(err, CXR_EDATA, "%s: neither a JPEG nor a PNG image", src->name);
 }
 
-cxr_status cxr_image_decode(cxr_image *out, const void *data, size_t len, const char *name, const cxr_limits *lim,
-                            cxr_error *err)
+cxr_status cxr_image_decode(cxr_image *out, const void *data, size_t len, const char *name, const cxr_preprocess *target,
+                            const cxr_limits *lim, cxr_error *err)
 {
-    const cxr_source src = {data, len, name, lim};
+    const cxr_source src = {data, len, name, target, lim};
     int orientation = 1;
     *out = (cxr_image){0};
     cxr_status st = decode_any(out, &orientation, &src, err);
@@ -75,12 +75,12 @@ cxr_status cxr_image_decode(cxr_image *out, const void *data, size_t len, const 
     return st;
 }
 
-cxr_status cxr_image_load(cxr_image *out, const char *path, const cxr_limits *lim, cxr_error *err)
+cxr_status cxr_image_load(cxr_image *out, const char *path, const cxr_preprocess *target, const cxr_limits *lim, cxr_error *err)
 {
     cxr_buf file;
     *out = (cxr_image){0};
     cxr_status st = cxr_buf_read(&file, path, lim->max_bytes, err);
-    if (st == CXR_OK) st = cxr_image_decode(out, file.data, file.len, path, lim, err);
+    if (st == CXR_OK) st = cxr_image_decode(out, file.data, file.len, path, target, lim, err);
     cxr_buf_free(&file);
     return st;
 }

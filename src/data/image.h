@@ -12,10 +12,15 @@ typedef struct cxr_image {
 /* Decodes JPEG (grey, RGB, CMYK/YCCK) or PNG (all depths, palette, alpha over black), told by content and not by name, with
  * EXIF orientation applied. Colour becomes luma (ITU-R 601, as PIL's convert("L"); of a YCbCr JPEG its own Y, which
  * differs only where RGB would clip); 16-bit keeps its high byte. `name` is for the sentence. CXR_EDATA when unreadable or
- * truncated, CXR_ELIMIT when over a limit. On failure *out is zeroed. */
+ * truncated, CXR_ELIMIT when over a limit. On failure *out is zeroed.
+ *
+ * target NULL: at full size. Else a JPEG is decoded at 1/2, 1/4 or 1/8 where both sides stay at least three times what the
+ * resize rule then makes of them, as Pillow's draft() with a reducing gap of 3. It depends on nothing but the image and the
+ * target, so that training and serving see the same pixels. */
 CXR_MUST_CHECK cxr_status cxr_image_decode(cxr_image *out, const void *data, size_t len, const char *name,
-                                           const cxr_limits *lim, cxr_error *err);
-CXR_MUST_CHECK cxr_status cxr_image_load(cxr_image *out, const char *path, const cxr_limits *lim, cxr_error *err);
+                                           const cxr_preprocess *target, const cxr_limits *lim, cxr_error *err);
+CXR_MUST_CHECK cxr_status cxr_image_load(cxr_image *out, const char *path, const cxr_preprocess *target, const cxr_limits *lim,
+                                         cxr_error *err);
 CXR_MUST_CHECK cxr_status cxr_image_new(cxr_image *out, int width, int height, cxr_error *err);
 void cxr_image_free(cxr_image *img); /* zeroes it */
 /* Writes a grey JPEG of that quality (1..100), atomically. */

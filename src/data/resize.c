@@ -153,24 +153,33 @@ static int rounded(double value)
     return (int)nearbyint(value);
 }
 
-/* PIL's ImageOps.pad: the longer side becomes `size`, the other follows (at least one pixel), black around it. */
+/* fit is PIL's ImageOps.pad: the longer side becomes `size`. crop is torchvision's Resize(size): the shorter one does. */
+cxr_extent cxr_resized_by_rule(int width, int height, cxr_resize_rule rule, int size)
+{
+    const int shorter = width < height ? width : height;
+    cxr_extent e = {size, size};
+    if (rule == CXR_RESIZE_CROP) e = (cxr_extent){(int64_t)size * width / shorter, (int64_t)size * height / shorter};
+    if (rule == CXR_RESIZE_FIT && width > height) e.height = rounded((double)height / width * size);
+    if (rule == CXR_RESIZE_FIT && width < height) e.width = rounded((double)width / height * size);
+    if (e.width < 1) e.width = 1;
+    if (e.height < 1) e.height = 1;
+    return e;
+}
+
+/* Centred, black around it. */
 static cxr_status resize_fit(uint8_t *out, const cxr_view *in, int size, cxr_error *err)
 {
-    int width = size, height = size;
-    if (in->width > in->height) height = rounded((double)in->height / in->width * size);
-    if (in->width < in->height) width = rounded((double)in->width / in->height * size);
-    if (height < 1) height = 1;
-    if (width < 1) width = 1;
+    const cxr_extent e = cxr_resized_by_rule(in->width, in->height, CXR_RESIZE_FIT, size);
+    const int width = (int)e.width, height = (int)e.height;
     const cxr_axis x = {0, in->width, width, 0, width}, y = {0, in->height, height, 0, height};
     const size_t left = (size_t)rounded((size - width) * 0.5), top = (size_t)rounded((size - height) * 0.5);
     memset(out, 0, (size_t)size * (size_t)size);
     return cxr_resample(out + top * (size_t)size + left, (size_t)size, in, &x, &y, err);
 }
 
-/* torchvision's Resize(size), then CenterCrop(size): the shorter side becomes `size`, only the middle is computed. */
-static cxr_axis middle_of(int length, int shorter, int size)
+/* torchvision's CenterCrop(size): only the middle of the `whole` pixels is computed. */
+static cxr_axis middle_of(int length, int64_t whole, int size)
 {
-    const int64_t whole = (int64_t)size * length / shorter;
     return (cxr_axis){0, length, (int)whole, rounded((double)(whole - size) / 2.0), size};
 }
 
@@ -182,8 +191,9 @@ cxr_status cxr_resize_by_rule(uint8_t *out, const cxr_view *in, cxr_resize_rule 
         const int shorter = in->width < in->height ? in->width : in->height;
         if ((in->width > in->height ? in->width : in->height) / shorter > MAX_REDUCTION / size)
             return cxr_fail(err, CXR_ELIMIT, "an image of %d x %d pixels is too long for a crop", in->width, in->height);
-        x = middle_of(in->width, shorter, size);
-        y = middle_of(in->height, shorter, size);
+        const cxr_extent e = cxr_resized_by_rule(in->width, in->height, rule, size);
+        x = middle_of(in->width, e.width, size);
+        y = middle_of(in->height, e.height, size);
     }
     return cxr_resample(out, (size_t)size, in, &x, &y, err);
 }

@@ -30,13 +30,18 @@ static void on_line(void *user, cxr_level level, const char *line)
     (void)snprintf(f->last, sizeof f->last, "%s", line);
 }
 
-static void write_image(const char *path, int seed)
+static void write_picture(const char *path, int width, int height, int seed)
 {
     cxr_image img;
-    assert_int_equal(cxr_image_new(&img, 40 + seed % 9, 50, NULL), CXR_OK);
+    assert_int_equal(cxr_image_new(&img, width, height, NULL), CXR_OK);
     for (int p = 0; p < img.width * img.height; p++) img.pixels[p] = (uint8_t)(seed * 6 + p % img.width);
     assert_int_equal(cxr_image_write_jpeg(&img, path, 90, NULL), CXR_OK);
     cxr_image_free(&img);
+}
+
+static void write_image(const char *path, int seed)
+{
+    write_picture(path, 40 + seed % 9, 50, seed);
 }
 
 static int set_up(void **state)
@@ -84,7 +89,7 @@ static cxr_decoded *opened(const fixture *f)
 static void decode(const fixture *f, size_t i, uint8_t *square)
 {
     cxr_image img;
-    assert_int_equal(cxr_image_load(&img, f->paths[i], &f->opts.limits, NULL), CXR_OK);
+    assert_int_equal(cxr_image_load(&img, f->paths[i], &f->pre, &f->opts.limits, NULL), CXR_OK);
     assert_int_equal(cxr_image_to_input(square, &img, &f->pre, NULL, 0, NULL), CXR_OK);
     cxr_image_free(&img);
 }
@@ -113,6 +118,30 @@ static void every_cache_gives_the_decoded_pixels(void **state)
     }
     assert_int_equal(f->lines, 0);
     cxr_decoded_close(NULL);
+}
+
+/* Squares are of images decoded at a fraction, as prediction has them; random crops are of all pixels. */
+static void large_images_are_scaled_unless_whole(void **state)
+{
+    fixture *f = *state;
+    write_picture(f->paths[0], 200, 210, 3);
+    for (int c = CXR_CACHE_RAM; c <= CXR_CACHE_OFF; c++) {
+        f->opts.cache = (cxr_cache)c;
+        cxr_decoded *d = opened(f);
+        for (int round = 0; round < 2; round++) assert_true(is_right(f, d, 0));
+        cxr_decoded_close(&d);
+    }
+    cxr_image whole, scaled;
+    bool lent;
+    f->opts.whole = true;
+    cxr_decoded *d = opened(f);
+    assert_int_equal(cxr_decoded_whole(d, 0, &whole, &lent, NULL), CXR_OK);
+    assert_int_equal(cxr_image_load(&scaled, f->paths[0], &f->pre, &f->opts.limits, NULL), CXR_OK);
+    assert_int_equal(whole.width, 200);
+    assert_int_equal(scaled.width, 100);
+    cxr_image_free(&scaled);
+    if (!lent) cxr_image_free(&whole);
+    cxr_decoded_close(&d);
 }
 
 static void an_image_is_read_once_in_a_run(void **state)
@@ -227,7 +256,7 @@ static void whole_images_are_kept_up_to_a_limit(void **state)
             cxr_image want, got;
             bool lent;
             const size_t i = k % IMAGES;
-            assert_int_equal(cxr_image_load(&want, f->paths[i], &f->opts.limits, NULL), CXR_OK);
+            assert_int_equal(cxr_image_load(&want, f->paths[i], NULL, &f->opts.limits, NULL), CXR_OK);
             assert_int_equal(cxr_decoded_whole(d, i, &got, &lent, NULL), CXR_OK);
             assert_int_equal(got.width, want.width);
             assert_memory_equal(got.pixels, want.pixels, (size_t)(want.width * want.height));
@@ -301,6 +330,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON(every_cache_gives_the_decoded_pixels),
+        ON(large_images_are_scaled_unless_whole),
         ON(an_image_is_read_once_in_a_run),
         ON(a_later_run_takes_the_record_of_an_unchanged_file),
         ON(a_changed_file_is_decoded_again),

@@ -25,7 +25,7 @@ static void refused(const void *data, size_t len, cxr_status want, const char *w
 {
     cxr_image img = {(uint8_t *)&limits, 1, 1};
     cxr_error err = {0};
-    assert_int_equal(cxr_image_decode(&img, data, len, "some/file", &limits, &err), want);
+    assert_int_equal(cxr_image_decode(&img, data, len, "some/file", NULL, &limits, &err), want);
     assert_null(img.pixels);
     assert_int_equal(err.status, want);
     if (strstr(err.text, "some/file: ") != err.text || strstr(err.text, words) == NULL)
@@ -47,10 +47,10 @@ static void missing_and_empty_files(void **state)
     (void)state;
     cxr_image img;
     cxr_error err = {0};
-    assert_int_equal(cxr_image_load(&img, "/nonexistent/a.jpg", &limits, &err), CXR_ENOINPUT);
+    assert_int_equal(cxr_image_load(&img, "/nonexistent/a.jpg", NULL, &limits, &err), CXR_ENOINPUT);
     assert_null(img.pixels);
     assert_non_null(strstr(err.text, "/nonexistent/a.jpg"));
-    assert_int_equal(cxr_image_load(&img, "/dev/null", &limits, &err), CXR_EDATA);
+    assert_int_equal(cxr_image_load(&img, "/dev/null", NULL, &limits, &err), CXR_EDATA);
     assert_null(img.pixels);
 }
 
@@ -60,12 +60,12 @@ static void every_prefix_is_refused(const char *name, size_t spare)
 {
     cxr_buf file = fixture(name);
     cxr_image whole, img;
-    assert_int_equal(cxr_image_decode(&whole, file.data, file.len, name, &limits, NULL), CXR_OK);
+    assert_int_equal(cxr_image_decode(&whole, file.data, file.len, name, NULL, &limits, NULL), CXR_OK);
     for (size_t len = 0; len < file.len; len++) {
         uint8_t *part = malloc(len + 1);
         assert_non_null(part);
         memcpy(part + 1, file.data, len);
-        const cxr_status st = cxr_image_decode(&img, part + 1, len, name, &limits, NULL);
+        const cxr_status st = cxr_image_decode(&img, part + 1, len, name, NULL, &limits, NULL);
         const bool good = st == CXR_OK && len + spare >= file.len && golden_gap(&img, &whole) == 0;
         if (!good && (st != CXR_EDATA || img.pixels != NULL)) fail_msg("%s cut to %zu bytes: status %d", name, len, (int)st);
         cxr_image_free(&img);
@@ -95,7 +95,7 @@ static void flipped_bits(void **state)
         for (size_t bit = 0; bit < 8 * file.len; bit++) {
             file.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
             cxr_image img;
-            const cxr_status st = cxr_image_decode(&img, file.data, file.len, names[i], &limits, NULL);
+            const cxr_status st = cxr_image_decode(&img, file.data, file.len, names[i], NULL, &limits, NULL);
             assert_true(st == CXR_OK || st == CXR_EDATA || st == CXR_ELIMIT);
             assert_int_equal(st == CXR_OK, img.pixels != NULL);
             cxr_image_free(&img);
@@ -200,7 +200,7 @@ static void limit_is_inclusive(void **state)
     cxr_buf file = fixture("grey.jpg");
     cxr_image img;
     limits.max_pixels = 29 * 23;
-    assert_int_equal(cxr_image_decode(&img, file.data, file.len, "x", &limits, NULL), CXR_OK);
+    assert_int_equal(cxr_image_decode(&img, file.data, file.len, "x", NULL, &limits, NULL), CXR_OK);
     cxr_image_free(&img);
     limits.max_pixels--;
     refused(file.data, file.len, CXR_ELIMIT, "29 x 23");
@@ -214,7 +214,7 @@ static cxr_status decode_to_input(const cxr_buf *file, cxr_error *err)
     const cxr_augment aug = {.flip = 1, .rotate_degrees = 10, .crop_min_scale = 0.5f, .brightness = 0.1f, .contrast = 0.1f};
     static uint8_t input[128 * 128];
     cxr_image img;
-    cxr_status st = cxr_image_decode(&img, file->data, file->len, "x", &limits, err);
+    cxr_status st = cxr_image_decode(&img, file->data, file->len, "x", NULL, &limits, err);
     if (st == CXR_OK) st = cxr_image_to_input(input, &img, &pre, &aug, 1, err);
     cxr_image_free(&img);
     return st;
@@ -271,7 +271,7 @@ static void jpegs_are_written(void **state)
     const int fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(cxr_image_write_jpeg(&img, path, 100, NULL), CXR_OK);
-    assert_int_equal(cxr_image_load(&back, path, &limits, NULL), CXR_OK);
+    assert_int_equal(cxr_image_load(&back, path, NULL, &limits, NULL), CXR_OK);
     golden_equal(&back, &img, 2, "a JPEG of quality 100"); /* quantised by 1, rounded before and after */
     cxr_error err = {0};
     assert_int_equal(cxr_image_write_jpeg(&img, "/nonexistent/a.jpg", 90, &err), CXR_ECREATE);

@@ -18,7 +18,7 @@ static void decoded_files_equal_pillow(void **state)
         cxr_image want = golden_next(images), got;
         cxr_error err = {0};
         (void)snprintf(path, sizeof path, IMAGES "%s", name);
-        if (cxr_image_load(&got, path, &limits, &err) != CXR_OK) fail_msg("%s", err.text);
+        if (cxr_image_load(&got, path, NULL, &limits, &err) != CXR_OK) fail_msg("%s", err.text);
         golden_equal(&got, &want, tolerance, name);
         cxr_image_free(&got);
         cxr_image_free(&want);
@@ -29,11 +29,50 @@ static void decoded_files_equal_pillow(void **state)
     (void)fclose(images);
 }
 
+static cxr_resize_rule rule_of(const char *name)
+{
+    if (strcmp(name, "squash") == 0) return CXR_RESIZE_SQUASH;
+    return strcmp(name, "fit") == 0 ? CXR_RESIZE_FIT : CXR_RESIZE_CROP;
+}
+
+static void files_decoded_for_a_target_equal_pillow(void **state)
+{
+    (void)state;
+    FILE *list = fopen(IMAGES "scaled.txt", "r"), *images = fopen(IMAGES "scaled.pgm", "rb");
+    assert_non_null(list);
+    assert_non_null(images);
+    cxr_limits limits;
+    cxr_limits_default(&limits);
+    cxr_preprocess pre;
+    cxr_preprocess_default(&pre);
+    char name[64], rule[16], path[512];
+    int tolerance, n = 0, reduced = 0;
+    while (fscanf(list, "%63s %d %15s %d", name, &tolerance, rule, &pre.size) == 4) {
+        cxr_image want = golden_next(images), got, square, full;
+        cxr_error err = {0};
+        pre.rule = rule_of(rule);
+        (void)snprintf(path, sizeof path, IMAGES "%s", name);
+        if (cxr_image_load(&got, path, &pre, &limits, &err) != CXR_OK) fail_msg("%s", err.text);
+        assert_int_equal(cxr_image_load(&full, path, NULL, &limits, NULL), CXR_OK);
+        assert_int_equal(cxr_image_prepare(&square, &got, &pre, NULL), CXR_OK);
+        golden_equal(&square, &want, tolerance, name);
+        reduced += got.width < full.width;
+        cxr_image_free(&full);
+        cxr_image_free(&square);
+        cxr_image_free(&got);
+        cxr_image_free(&want);
+        n++;
+    }
+    assert_true(n >= 120 && reduced >= 60 && n - reduced >= 20);
+    (void)fclose(list);
+    (void)fclose(images);
+}
+
 static cxr_status apply_rule(cxr_image *img, const char *rule, int size)
 {
     cxr_preprocess pre;
     cxr_preprocess_default(&pre);
-    pre.rule = strcmp(rule, "squash") == 0 ? CXR_RESIZE_SQUASH : strcmp(rule, "fit") == 0 ? CXR_RESIZE_FIT : CXR_RESIZE_CROP;
+    pre.rule = rule_of(rule);
     pre.size = size;
     cxr_image out;
     const cxr_status st = cxr_image_prepare(&out, img, &pre, NULL);
@@ -52,7 +91,7 @@ static cxr_status apply_augment(cxr_image *img, const char *text)
     assert_int_equal(sscanf(text, "%15s %d %llu %f %f %f %f %f", rule, &pre.size, &key, &aug.flip, &aug.rotate_degrees,
                             &aug.crop_min_scale, &aug.brightness, &aug.contrast),
                      8);
-    pre.rule = strcmp(rule, "squash") == 0 ? CXR_RESIZE_SQUASH : strcmp(rule, "fit") == 0 ? CXR_RESIZE_FIT : CXR_RESIZE_CROP;
+    pre.rule = rule_of(rule);
     cxr_image out;
     assert_int_equal(cxr_image_new(&out, pre.size, pre.size, NULL), CXR_OK);
     const cxr_status st = cxr_image_to_input(out.pixels, img, &pre, &aug, key, NULL);
@@ -141,6 +180,7 @@ int main(void)
     if (golden_missing()) return 77;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decoded_files_equal_pillow),
+        cmocka_unit_test(files_decoded_for_a_target_equal_pillow),
         cmocka_unit_test(transforms_equal_torchvision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,7 +110,7 @@ static void equals_the_pictures_made_one_by_one(void **state)
         cxr_image img;
         uint8_t want[SIZE * SIZE];
         assert_int_equal(e->index[i], f->order[i]);
-        assert_int_equal(cxr_image_load(&img, f->paths[f->order[i]], &f->opts.limits, NULL), CXR_OK);
+        assert_int_equal(cxr_image_load(&img, f->paths[f->order[i]], NULL, &f->opts.limits, NULL), CXR_OK);
         const uint64_t key = cxr_rng_key(11, CXR_FOR_AUGMENT, 4, f->order[i]);
         assert_int_equal(cxr_image_to_input(want, &img, &f->pre, &f->augment, key, NULL), CXR_OK);
         assert_memory_equal(e->pixels[i], want, sizeof want);

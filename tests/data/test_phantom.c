@@ -68,7 +68,7 @@ static void pictures_differ_in_size_about_the_one_asked_for(void **state)
     int least = 1000, most = 0;
     for (size_t i = 0; i < d.count; i++) {
         cxr_image img;
-        assert_int_equal(cxr_image_load(&img, d.samples[i].path, &lim, NULL), CXR_OK);
+        assert_int_equal(cxr_image_load(&img, d.samples[i].path, NULL, &lim, NULL), CXR_OK);
         side += sqrt((double)img.width * (double)img.height) / (double)d.count;
         least = img.width < least ? img.width : least;
         most = img.width > most ? img.width : most;

@@ -3,6 +3,7 @@
 same for every transform. Deterministic; versions and seed are recorded in README.txt there.
 
 decode.txt      FILE TOLERANCE                     one line per image of decode.pgm (PGMs, one after another)
+scaled.txt      FILE TOLERANCE RULE SIZE          one line per image of scaled.pgm: decoded by draft() for that target
 transforms.txt  OPERATION SOURCE TOLERANCE ARGUMENTS...   one line per image of transforms.pgm; SOURCE indexes sources.pgm
 
 Pillow up to 12 resizes rows, then columns; Pillow 13 takes the other order where it is cheaper, which moves a few pixels by
@@ -212,6 +213,52 @@ def write_decode():
     (OUT / "decode.pgm").write_bytes(images)
 
 
+# ---- Decoding at a fraction of the size ----
+
+
+def large_jpegs():
+    grey, colour = picture(211, 157), mild(173, 240)
+    yield "large_grey.jpg", jpeg(grey, "L", quality=60)
+    yield "large_progressive.jpg", jpeg(grey, "L", quality=60, progressive=True)
+    yield "large_420.jpg", jpeg(colour, "RGB", quality=60, subsampling=2)
+    yield "large_cmyk.jpg", jpeg(picture(160, 101, 4), "CMYK", quality=40)
+    for orientation in (2, 6, 7):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        yield f"large_exif_{orientation}.jpg", jpeg(picture(203, 97), "L", quality=60, exif=exif)
+
+
+def resized(width, height, name, size):
+    """What the rule makes of the sides, before it cuts or pads."""
+    if name == "squash":
+        return size, size
+    if name == "fit":
+        return tuple(max(1, side) for side in ImageOps.contain(Image.new("L", (width, height)), (size, size)).size)
+    return tuple(F.resize(Image.new("L", (width, height)), size).size)
+
+
+def drafted(data, name, size):
+    image = Image.open(io.BytesIO(data))
+    turned = image.getexif().get(0x0112, 1) >= 5
+    width, height = resized(*(image.size[::-1] if turned else image.size), name, size)
+    image.draft("L", (3 * height, 3 * width) if turned else (3 * width, 3 * height))
+    image.load()
+    return ImageOps.exif_transpose(image).convert("L")
+
+
+def write_scaled():
+    lines, images = [], b""
+    for file, data in large_jpegs():
+        (OUT / file).write_bytes(data)
+        for name in ("squash", "fit", "crop"):
+            for size in (4, 8, 13, 16, 26, 33):
+                want, tolerance = golden(drafted(data, name, size), "rule", [name, size])
+                lines.append(f"{file} {tolerance} {name} {size}")
+                images += pgm(want)
+    (OUT / "scaled.txt").write_text("\n".join(lines) + "\n")
+    (OUT / "scaled.pgm").write_bytes(images)
+
+
 # ---- Transforms ----
 
 
@@ -349,6 +396,7 @@ def main():
     OUT.mkdir(parents=True, exist_ok=True)
     write_decode()
     write_transforms()
+    write_scaled()
     versions = f"Python {sys.version.split()[0]}, Pillow {PIL.__version__}, torchvision {torchvision.__version__}, numpy {np.__version__}"
     (OUT / "README.txt").write_text(f"Written by tools/golden/make_images.py with seed {SEED} and {versions}.\n")
 
