@@ -203,7 +203,6 @@ static cxr_status choose_type(cxr_program *p, cxr_error *err)
     case CXR_PRECISION_BF16:
         if (!cxr_has_bf16())
             return cxr_fail(err, CXR_EUNAVAILABLE, "cpu backend: bf16 needs a processor with AVX512_BF16 or AMX: use f32");
-        if (p->o.mode == CXR_TRAIN) return cxr_fail(err, CXR_EUNAVAILABLE, "cpu backend: training in bf16 is not built in");
         p->type = dnnl_bf16;
         return CXR_OK;
     case CXR_PRECISION_INT8: return cxr_fail(err, CXR_EUNAVAILABLE, "cpu backend: int8 is not built in");

@@ -40,7 +40,8 @@ static dnnl_status_t conv_describe(dnnl_convolution_desc_t *d, const cxr_lowerin
     const cxr_node *v = node_of(l);
     const int in = in_shape(l).c;
     const dnnl_dim_t wide[4] = {v->shape.c, in, v->kernel, v->kernel};
-    const dnnl_memory_desc_t w = cxr_md_typed(cxr_md_of(4, wide, false), l->p->type), b = cxr_md_of(1, wide, false);
+    const dnnl_data_type_t type = want->pass == CXR_BACKWARD_WEIGHTS ? dnnl_f32 : l->p->type; /* gradients add up in f32 */
+    const dnnl_memory_desc_t w = cxr_md_typed(cxr_md_of(4, wide, false), type), b = cxr_md_of(1, wide, false);
     const dnnl_dims_t stride = {v->stride, v->stride}, pad = {v->pad, v->pad};
     const dnnl_prop_kind_t kind = l->p->o.mode == CXR_TRAIN ? dnnl_forward_training : dnnl_forward_inference;
     switch (want->pass) {

@@ -276,8 +276,8 @@ cxr_value cxr_lower_input(cxr_lowering *l, bool keep)
     const cxr_value x = cxr_lower_at(l, CXR_AT_INPUT, 0, l->plan->in_md);
     if (p->g->nodes[p->first].op == CXR_OP_NORMALIZE) return x;
     if ((x.md.data_type == dnnl_f32 || x.md.data_type == p->type) && !keep) return x;
-    const dnnl_memory_desc_t f32 = cxr_md_typed(x.md, dnnl_f32);
-    return cxr_lower_copy(l, x, &f32);
+    const dnnl_memory_desc_t md = cxr_md_typed(x.md, x.md.data_type == p->type ? p->type : dnnl_f32);
+    return cxr_lower_copy(l, x, &md);
 }
 
 /* ---- Memory plan ---- */
@@ -392,7 +392,8 @@ static dnnl_status_t run_step(const cxr_plan *plan, const cxr_program *p, const 
     if (s->primitive == NULL) {
         void *x[CXR_STEP_ARGS];
         for (int k = 0; k < s->arg_count; k++) x[k] = address(&plan->buffers[s->args[k].buffer], bases);
-        s->loop(&(cxr_loop_args){p->g, s->node, plan->n, p->o.threads, p->key, p->params, x});
+        const bool half = s->args[0].md.data_type == dnnl_bf16;
+        s->loop(&(cxr_loop_args){p->g, s->node, plan->n, p->o.threads, s->arg_count, half, p->key, p->params, x});
         return dnnl_success;
     }
     dnnl_exec_arg_t args[CXR_STEP_ARGS];

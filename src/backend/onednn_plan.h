@@ -34,7 +34,8 @@ typedef struct cxr_value {
 
 typedef struct cxr_loop_args {
     const cxr_graph *g;
-    int node, n, threads;
+    int node, n, threads, count; /* count: of x */
+    bool half;                   /* x[0] is bf16 */
     uint64_t key;
     float *params;
     void *const *x; /* the step's buffers in the order they were added */
@@ -170,7 +171,7 @@ void cxr_lower_add_to(cxr_lowering *l, cxr_value x, cxr_value to);
 cxr_value cxr_lower_weight(cxr_lowering *l, int node, int batchnorm, const dnnl_memory_desc_t *md);
 cxr_value cxr_lower_folded_bias(cxr_lowering *l, int node, int batchnorm, const dnnl_memory_desc_t *md);
 cxr_value cxr_lower_vector(cxr_lowering *l, int node, cxr_role role);
-/* The span's input in the program's type or f32, or as pixels where the first node reads those. With `keep` it is f32 and
+/* The span's input in the program's type or f32, or as pixels where the first node reads those. With `keep` it
  * outlives the caller's tensor. */
 cxr_value cxr_lower_input(cxr_lowering *l, bool keep);
 /* Gives buffers their places and creates the memories. */
@@ -222,7 +223,9 @@ cxr_loop cxr_loop_logsoftmax;          /* x, y; both plain */
 cxr_loop cxr_loop_logsoftmax_backward; /* dy, y, dx */
 cxr_loop cxr_loop_running;             /* mean, variance: into the node's running statistics */
 cxr_loop cxr_loop_add_vector;          /* x, gradient: adds (channels) */
-/* x, scale, shift, mean, variance, y; x and y as cxr_md_blocked(). Backward: dy, x, scale, mean, variance, dx (may be dy), the
- * gradients of scale and shift, and with ReLU y. */
+/* x, scale, shift, mean, variance, y, and what is added before the ReLU, if anything; x, y and that in cxr_md_blocked(), f32 or
+ * bf16. Backward: dy, x, scale, shift, mean, variance, dx (may be dy), the gradients of scale and shift. */
 cxr_loop cxr_loop_batchnorm, cxr_loop_batchnorm_relu, cxr_loop_batchnorm_backward, cxr_loop_batchnorm_relu_backward;
+/* dx, y, dy, and a second part of dy, if any: (dy + more) where y > 0. In cxr_md_blocked(); dx may be a dy. */
+cxr_loop cxr_loop_relu_sum_backward;
 #endif

@@ -1,15 +1,18 @@
-/* Lowers a span for training: forward keeps what backward reads, and the plan's lifetimes free the rest. Batch norm and add
- * do the ReLU behind them when it is their only reader. A node's gradient exists only where something learnable lies at or
- * before the node, inside the span. */
+/* Lowers a span for training: forward keeps what backward reads, and the plan's lifetimes free the rest. Batch norm does the
+ * add and the ReLU behind it when it is read by nothing else. A node's gradient exists only where something learnable lies at
+ * or before the node, inside the span. In bf16, activations and their gradients are bf16 from the first convolution to the
+ * average pool; sums over them, statistics, the gradients of parameters and the head are f32. */
 #include "backend/onednn_plan.h"
 #include "base/mem.h"
 
 typedef struct node_state {
-    int output; /* the node whose value the kernel writes: this one or the ReLU behind it; 0: done by the node before */
+    int output; /* the node whose value the kernel writes: this one or the last it does; 0: done by an earlier node */
+    int added;  /* the other operand of the add that this batch norm does; -1: none */
     bool relu;
     cxr_desc forward;
     cxr_value x; /* as the kernel read it */
-    cxr_value value, gradient;
+    cxr_value value;
+    cxr_value gradient, more; /* the sum of both, from as many readers of the node */
     cxr_value workspace, mean, variance, mask;
     bool needs; /* has a gradient */
 } node_state;
@@ -28,6 +31,12 @@ static void arg(train *t, int name, cxr_value v)
 static cxr_shape shape_of(const train *t, int node)
 {
     return t->g->nodes[node].shape;
+}
+
+static cxr_value as_f32(train *t, cxr_value x)
+{
+    const dnnl_memory_desc_t md = cxr_md_typed(x.md, dnnl_f32);
+    return cxr_lower_as(t->l, x, &md);
 }
 
 /* ---- Forward ---- */
@@ -51,7 +60,9 @@ static cxr_value forward_batchnorm(train *t, int node, cxr_value x)
 {
     node_state *s = &t->at[node];
     const dnnl_dim_t channels = shape_of(t, node).c;
-    const dnnl_memory_desc_t vector = cxr_md_of(1, &channels, true), md = cxr_md_blocked(t->l->plan->n, shape_of(t, node));
+    const dnnl_memory_desc_t blocked = cxr_md_blocked(t->l->plan->n, shape_of(t, node));
+    const dnnl_memory_desc_t vector = cxr_md_of(1, &channels, true), md = cxr_md_typed(blocked, x.md.data_type);
+    const cxr_value other = s->added >= 0 ? cxr_lower_as(t->l, t->at[s->added].value, &md) : (cxr_value){md, -1};
     s->x = cxr_lower_as(t->l, x, &md);
     s->mean = cxr_lower_new(t->l, vector);
     s->variance = cxr_lower_new(t->l, vector);
@@ -63,6 +74,7 @@ static cxr_value forward_batchnorm(train *t, int node, cxr_value x)
     arg(t, 0, s->mean);
     arg(t, 0, s->variance);
     arg(t, 0, y);
+    if (s->added >= 0) arg(t, 0, other);
     cxr_lower_loop(t->l, cxr_loop_running);
     arg(t, 0, s->mean);
     arg(t, 0, s->variance);
@@ -96,7 +108,7 @@ static cxr_value forward_add(train *t, int node, cxr_value a)
 static cxr_value forward_pool(train *t, int node, cxr_value x)
 {
     node_state *s = &t->at[node];
-    s->x = x;
+    s->x = x = t->g->nodes[node].op == CXR_OP_AVGPOOL ? as_f32(t, x) : x;
     s->forward = cxr_kernel_pool(t->l, &x.md, NULL);
     const cxr_value y = cxr_lower_new(t->l, cxr_desc_md(s->forward, dnnl_query_dst_md));
     const dnnl_memory_desc_t workspace = cxr_desc_md(s->forward, dnnl_query_workspace_md);
@@ -111,6 +123,7 @@ static cxr_value forward_pool(train *t, int node, cxr_value x)
 static cxr_value forward_linear(train *t, int node, cxr_value x)
 {
     node_state *s = &t->at[node];
+    x = as_f32(t, x);
     s->forward = cxr_kernel_linear(t->l, CXR_FORWARD, &x.md, NULL);
     s->x = (cxr_value){cxr_desc_md(s->forward, dnnl_query_src_md), x.buffer};
     const cxr_value y = cxr_lower_new(t->l, cxr_md_plain(t->l->plan->n, shape_of(t, node)));
@@ -158,7 +171,21 @@ static cxr_value forward_node(train *t, int node)
 
 /* ---- Backward ---- */
 
-/* Adds g to the gradient of a node. */
+/* a + b, over one of them that nothing else reads. */
+static cxr_value sum(train *t, cxr_value a, cxr_value b)
+{
+    const dnnl_memory_desc_t md = cxr_md_for_add(&b.md);
+    const cxr_value x = cxr_lower_as(t->l, b, &md), other = cxr_lower_as(t->l, a, &md);
+    if (t->l->status != CXR_OK) return x;
+    const cxr_value y = t->l->plan->buffers[x.buffer].shared ? cxr_lower_new(t->l, md) : x;
+    cxr_lower_primitive(t->l, cxr_kernel_add(t->l, &md, false));
+    arg(t, DNNL_ARG_SRC_0, x);
+    arg(t, DNNL_ARG_SRC_1, other);
+    arg(t, DNNL_ARG_DST, y);
+    return y;
+}
+
+/* Adds g to the gradient of a node: two parts are kept apart, because a ReLU adds them as it reads them. */
 static void contribute(train *t, int node, cxr_value g)
 {
     node_state *s = &t->at[node];
@@ -167,15 +194,14 @@ static void contribute(train *t, int node, cxr_value g)
         s->gradient = g;
         return;
     }
-    const dnnl_memory_desc_t md = cxr_md_for_add(&g.md);
-    const cxr_value x = cxr_lower_as(t->l, g, &md), other = cxr_lower_as(t->l, s->gradient, &md);
-    if (t->l->status != CXR_OK) return;
-    const cxr_value sum = t->l->plan->buffers[x.buffer].shared ? cxr_lower_new(t->l, md) : x;
-    cxr_lower_primitive(t->l, cxr_kernel_add(t->l, &md, false));
-    arg(t, DNNL_ARG_SRC_0, x);
-    arg(t, DNNL_ARG_SRC_1, other);
-    arg(t, DNNL_ARG_DST, sum);
-    s->gradient = sum;
+    if (s->more.buffer >= 0) s->gradient = sum(t, s->gradient, s->more);
+    s->more = g;
+}
+
+static cxr_value gradient_at(train *t, int node)
+{
+    const node_state *s = &t->at[node];
+    return s->more.buffer < 0 ? s->gradient : sum(t, s->gradient, s->more);
 }
 
 /* Where the caller wants the gradient of a parameter, in canonical layout with the rank of md. */
@@ -226,22 +252,53 @@ static void backward_conv(train *t, int node, cxr_value dy)
     contribute(t, input, dx);
 }
 
-static void backward_batchnorm(train *t, int node, cxr_value dy)
+/* The gradient before the ReLU of an add, whose output is `node`. */
+static cxr_value through_relu_of_add(train *t, int node)
 {
     const node_state *s = &t->at[node];
-    const cxr_value g = cxr_lower_as(t->l, dy, &s->x.md), scale = cxr_lower_vector(t->l, node, CXR_BN_WEIGHT);
+    const cxr_value y = s->value, a = cxr_lower_as(t->l, s->gradient, &y.md);
+    const cxr_value b = s->more.buffer < 0 ? a : cxr_lower_as(t->l, s->more, &y.md);
+    if (t->l->status != CXR_OK) return a;
+    const cxr_buffer *buffers = t->l->plan->buffers;
+    const cxr_value dx = !buffers[a.buffer].shared ? a : !buffers[b.buffer].shared ? b : cxr_lower_new(t->l, y.md);
+    cxr_lower_loop(t->l, cxr_loop_relu_sum_backward);
+    arg(t, 0, dx);
+    arg(t, 0, y);
+    arg(t, 0, a);
+    if (s->more.buffer >= 0) arg(t, 0, b);
+    return dx;
+}
+
+/* The gradient of a batch norm's own output: of the add and ReLU that it does, where it does an add; the ReLU's otherwise. */
+static cxr_value behind_batchnorm(train *t, int node)
+{
+    const node_state *s = &t->at[node];
+    if (s->added < 0) return gradient_at(t, s->output);
+    const cxr_value g = s->relu ? through_relu_of_add(t, s->output) : gradient_at(t, s->output);
+    if (t->l->status != CXR_OK) return g;
+    t->l->plan->buffers[g.buffer].shared = true;
+    contribute(t, s->added, g);
+    return g;
+}
+
+static void backward_batchnorm(train *t, int node)
+{
+    const node_state *s = &t->at[node];
+    const cxr_value dy = behind_batchnorm(t, node), g = cxr_lower_as(t->l, dy, &s->x.md);
+    const cxr_value scale = cxr_lower_vector(t->l, node, CXR_BN_WEIGHT);
     if (t->l->status != CXR_OK) return;
     const cxr_value dx = t->l->plan->buffers[g.buffer].shared ? cxr_lower_new(t->l, s->x.md) : g;
-    cxr_lower_loop(t->l, s->relu ? cxr_loop_batchnorm_relu_backward : cxr_loop_batchnorm_backward);
+    const bool relu = s->relu && s->added < 0;
+    cxr_lower_loop(t->l, relu ? cxr_loop_batchnorm_relu_backward : cxr_loop_batchnorm_backward);
     arg(t, 0, g);
     arg(t, 0, s->x);
     arg(t, 0, scale);
+    arg(t, 0, cxr_lower_vector(t->l, node, CXR_BN_BIAS));
     arg(t, 0, s->mean);
     arg(t, 0, s->variance);
     arg(t, 0, dx);
     arg(t, 0, gradient_of(t, node, CXR_BN_WEIGHT, &scale.md));
     arg(t, 0, gradient_of(t, node, CXR_BN_BIAS, &scale.md));
-    if (s->relu) arg(t, 0, t->at[s->output].value);
     contribute(t, t->g->nodes[node].in[0], dx);
 }
 
@@ -323,11 +380,14 @@ static void backward_node(train *t, int node)
 {
     const node_state *s = &t->at[node];
     if (s->output == 0 || !t->at[s->output].needs) return;
-    const cxr_value dy = t->at[s->output].gradient;
-    if (dy.buffer < 0) return; /* nothing in the span reads it */
+    if (t->at[s->output].gradient.buffer < 0) return; /* nothing in the span reads it */
+    if (t->g->nodes[node].op == CXR_OP_BATCHNORM) {
+        backward_batchnorm(t, node);
+        return;
+    }
+    const cxr_value dy = gradient_at(t, s->output);
     switch (t->g->nodes[node].op) {
     case CXR_OP_CONV: backward_conv(t, node, dy); return;
-    case CXR_OP_BATCHNORM: backward_batchnorm(t, node, dy); return;
     case CXR_OP_RELU: contribute(t, t->g->nodes[node].in[0], through_relu(t, s->value, dy, s->forward)); return;
     case CXR_OP_ADD: backward_add(t, node, dy); return;
     case CXR_OP_MAXPOOL:
@@ -335,6 +395,7 @@ static void backward_node(train *t, int node)
     case CXR_OP_LINEAR: backward_linear(t, node, dy); return;
     case CXR_OP_DROPOUT: backward_loop(t, node, cxr_loop_dropout_backward, s->mask, dy); return;
     case CXR_OP_LOGSOFTMAX: backward_loop(t, node, cxr_loop_logsoftmax_backward, s->value, dy); return;
+    case CXR_OP_BATCHNORM:
     case CXR_OP_INPUT:
     case CXR_OP_NORMALIZE: return;
     }
@@ -342,13 +403,28 @@ static void backward_node(train *t, int node)
 
 /* ---- Both ---- */
 
-/* True when the ReLU behind a batch norm or an add is its only reader. */
-static bool takes_relu(const train *t, int node)
+/* True when the next node is of kind `op`, reads this one once, and nothing else does. */
+static bool only_feeds(const train *t, int node, cxr_op op)
 {
     const int next = node + 1, last = t->l->p->last;
+    if (next > last || t->g->nodes[next].op != op || cxr_graph_uses(t->g, node, next, last) != 1) return false;
+    return t->g->nodes[next].in[0] == node || t->g->nodes[next].in[1] == node;
+}
+
+/* Finds what the kernel of a node does beside it. Returns the last node it does. */
+static int take_followers(train *t, int node)
+{
+    node_state *s = &t->at[node];
     const cxr_op op = t->g->nodes[node].op;
-    return (op == CXR_OP_BATCHNORM || op == CXR_OP_ADD) && next <= last && t->g->nodes[next].op == CXR_OP_RELU &&
-           t->g->nodes[next].in[0] == node && cxr_graph_uses(t->g, node, node + 1, last) == 1;
+    s->output = node;
+    s->added = -1;
+    if (op == CXR_OP_BATCHNORM && only_feeds(t, node, CXR_OP_ADD)) {
+        const int *in = t->g->nodes[++s->output].in;
+        s->added = in[0] == node ? in[1] : in[0];
+    }
+    s->relu = (op == CXR_OP_BATCHNORM || op == CXR_OP_ADD) && only_feeds(t, s->output, CXR_OP_RELU);
+    if (s->relu) s->output++;
+    return s->output;
 }
 
 static void prepare(train *t)
@@ -356,7 +432,7 @@ static void prepare(train *t)
     const cxr_program *p = t->l->p;
     for (int i = 0; i <= p->last; i++) {
         node_state *s = &t->at[i];
-        s->value.buffer = s->gradient.buffer = s->workspace.buffer = -1;
+        s->value.buffer = s->gradient.buffer = s->more.buffer = s->workspace.buffer = -1;
         if (i < p->first) continue;
         const int *in = t->g->nodes[i].in;
         s->needs = t->g->nodes[i].param_count > 0 || (in[0] >= 0 && t->at[in[0]].needs) || (in[1] >= 0 && t->at[in[1]].needs);
@@ -371,8 +447,7 @@ static void lower_train(train *t)
     t->at[p->input].value = cxr_lower_input(l, true);
     for (int i = p->first; i <= p->last && l->status == CXR_OK; i++) {
         l->node = i;
-        t->at[i].relu = takes_relu(t, i);
-        const int output = t->at[i].output = t->at[i].relu ? i + 1 : i;
+        const int output = take_followers(t, i);
         cxr_value y = forward_node(t, i);
         y.md = cxr_md_simplest(&y.md);
         t->at[output].value = y;

@@ -4,4 +4,4 @@ foreach(isa AVX2 SSE41)
   set_tests_properties(backend/test_onednn_ops_${isa} PROPERTIES TIMEOUT 900 LABELS backend
     ENVIRONMENT "ONEDNN_MAX_CPU_ISA=${isa};OMP_WAIT_POLICY=passive")
 endforeach()
-set_tests_properties(backend/test_onednn_ops backend/test_onednn_network PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)
+set_tests_properties(backend/test_onednn_ops backend/test_onednn_network backend/test_onednn_bf16_training PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)

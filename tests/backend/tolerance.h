@@ -35,4 +35,10 @@ static inline cxr_tolerance cxr_tolerance_of(cxr_op op)
  * 2.5e-3 was seen for one convolution, and up to five times that for its worst value. */
 #define CXR_TOLERANCE_BF16_CONV    ((cxr_tolerance){2e-2, 0.0})
 #define CXR_TOLERANCE_BF16_NETWORK ((cxr_tolerance){5e-2, 0.0})
+
+/* Training in bf16, as a share in L2 of output and of each gradient. One rounding is 2^-9 / sqrt(3) = 1.1e-3 of a value on
+ * average; a convolution's gradient takes four of them, in weights, inputs and the gradient behind it. In a chain each layer
+ * adds its own, and a ReLU whose input is about 0 passes here and stops there: 1 value in 100 is that close. */
+#define CXR_TOLERANCE_BF16_TRAINING       ((cxr_tolerance){8e-3, 1e-2})
+#define CXR_TOLERANCE_BF16_TRAINING_CHAIN ((cxr_tolerance){5e-2, 2e-1})
 #endif
