@@ -14,23 +14,34 @@ void cxr_buf_free(cxr_buf *buf)
     *buf = (cxr_buf){0};
 }
 
-static cxr_status open_regular(int *fd, struct stat *st, const char *path, cxr_error *err)
+cxr_status cxr_file_open(int *fd, uint64_t *size, const char *path, uint64_t max_bytes, cxr_error *err)
 {
+    struct stat info;
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* O_NONBLOCK: a FIFO must not hang us before fstat refuses it */
     if (*fd < 0) {
         const cxr_status status = errno == ENOENT || errno == ENOTDIR ? CXR_ENOINPUT : CXR_EIO;
         return cxr_fail(err, status, "%s: cannot open: %s", path, strerror(errno));
     }
-    if (fstat(*fd, st) == 0 && S_ISREG(st->st_mode)) return CXR_OK;
+    cxr_status st = CXR_OK;
+    if (fstat(*fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+        st = cxr_fail(err, CXR_EDATA, "%s: not a regular file", path);
+    } else if ((uint64_t)info.st_size > max_bytes) {
+        st = cxr_fail(err, CXR_ELIMIT, "%s: %llu bytes, limit %llu", path, (unsigned long long)info.st_size,
+                      (unsigned long long)max_bytes);
+    }
+    if (st == CXR_OK) {
+        *size = (uint64_t)info.st_size;
+        return CXR_OK;
+    }
     (void)close(*fd);
     *fd = -1;
-    return cxr_fail(err, CXR_EDATA, "%s: not a regular file", path);
+    return st;
 }
 
-static cxr_status read_all(int fd, uint8_t *data, size_t len, const char *path, cxr_error *err)
+cxr_status cxr_file_read(int fd, uint64_t at, void *to, size_t len, const char *path, cxr_error *err)
 {
     for (size_t done = 0; done < len;) {
-        const ssize_t n = read(fd, data + done, len - done);
+        const ssize_t n = pread(fd, (char *)to + done, len - done, (off_t)(at + done));
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return cxr_fail(err, CXR_EIO, "%s: cannot read: %s", path, strerror(errno));
         if (n == 0) return cxr_fail(err, CXR_EIO, "%s: became shorter while being read", path);
@@ -43,19 +54,12 @@ cxr_status cxr_buf_read(cxr_buf *out, const char *path, uint64_t max_bytes, cxr_
 {
     *out = (cxr_buf){0};
     int fd = -1;
-    struct stat info;
-    cxr_status st = open_regular(&fd, &info, path, err);
+    uint64_t size = 0;
+    cxr_status st = cxr_file_open(&fd, &size, path, max_bytes, err);
     if (st != CXR_OK) return st;
-    const uint64_t size = (uint64_t)info.st_size;
-    if (size > max_bytes) {
-        st = cxr_fail(err, CXR_ELIMIT, "%s: %llu bytes, limit %llu", path, (unsigned long long)size,
-                      (unsigned long long)max_bytes);
-    } else if ((out->data = cxr_mem_new((size_t)size, 1)) == NULL) {
-        st = cxr_mem_fail(err, path);
-    } else {
-        out->len = (size_t)size;
-        st = read_all(fd, out->data, out->len, path, err);
-    }
+    out->data = cxr_mem_new((size_t)size, 1);
+    out->len = (size_t)size;
+    st = out->data == NULL ? cxr_mem_fail(err, path) : cxr_file_read(fd, 0, out->data, out->len, path, err);
     (void)close(fd);
     if (st != CXR_OK) cxr_buf_free(out);
     return st;

@@ -15,6 +15,10 @@ typedef struct cxr_buf {
 CXR_MUST_CHECK cxr_status cxr_buf_read(cxr_buf *out, const char *path, uint64_t max_bytes, cxr_error *err);
 void cxr_buf_free(cxr_buf *buf);
 
+/* The same in parts: opens a regular file of at most max_bytes (the caller closes *fd), and reads `len` bytes at `at`. */
+CXR_MUST_CHECK cxr_status cxr_file_open(int *fd, uint64_t *size, const char *path, uint64_t max_bytes, cxr_error *err);
+CXR_MUST_CHECK cxr_status cxr_file_read(int fd, uint64_t at, void *to, size_t len, const char *path, cxr_error *err);
+
 /* An output being written. Write to `stream` (errors may be ignored there: commit finds them), then commit or discard. */
 typedef struct cxr_output {
     FILE *stream;

@@ -32,20 +32,21 @@ static const char *shape_text(char text[128], const int64_t *dims, int rank)
     return text;
 }
 
-cxr_status cxr_model_copy_param(cxr_model *m, const cxr_param *p, const cxr_weight *w, const char *path, cxr_error *err)
+cxr_status cxr_model_load_param(cxr_model *m, const cxr_param *p, const cxr_weights *w, const cxr_weight *t, const char *path,
+                                cxr_error *err)
 {
     int64_t want[4];
-    bool same = w->rank == p->rank;
+    bool same = t->rank == p->rank;
     for (int i = 0; i < p->rank; i++) {
         want[i] = p->dims[i];
-        same = same && w->dims[i] == want[i];
+        same = same && t->dims[i] == want[i];
     }
     if (!same)
         return cxr_fail(err, CXR_EDATA, "%s: tensor %s has shape %s, the network needs %s", path, p->name,
-                        shape_text((char[128]){0}, w->dims, w->rank), shape_text((char[128]){0}, want, p->rank));
-    if (w->data == NULL) return cxr_fail(err, CXR_EDATA, "%s: tensor %s holds integers, not floats", path, p->name);
-    memcpy(m->params + p->offset, w->data, p->count * sizeof(float));
-    return CXR_OK;
+                        shape_text((char[128]){0}, t->dims, t->rank), shape_text((char[128]){0}, want, p->rank));
+    if (t->data == NULL && !t->in_file)
+        return cxr_fail(err, CXR_EDATA, "%s: tensor %s holds integers, not floats", path, p->name);
+    return cxr_weights_load(w, t, m->params + p->offset, err);
 }
 
 static bool is_head(const char *name)
@@ -83,7 +84,7 @@ static cxr_status load_params(cxr_model *m, const cxr_weights *w, const char *pa
         if (is_head(p->name)) continue;
         const cxr_weight *tensor = cxr_weights_find(w, p->name);
         if (tensor != NULL) {
-            const cxr_status st = cxr_model_copy_param(m, p, tensor, path, err);
+            const cxr_status st = cxr_model_load_param(m, p, w, tensor, path, err);
             if (st != CXR_OK) return st;
             loaded++;
         } else {
@@ -105,7 +106,7 @@ cxr_status cxr_model_load_backbone(cxr_model *m, const char *path, const char *a
                                    cxr_error *err)
 {
     cxr_weights w;
-    cxr_status st = cxr_weights_read(&w, path, err);
+    cxr_status st = cxr_weights_open(&w, path, err);
     if (st == CXR_OK) st = load_params(m, &w, path, allow_missing, hooks, err);
     if (st == CXR_OK) warn_unexpected(m, &w, path, hooks);
     cxr_weights_free(&w);

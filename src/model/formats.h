@@ -15,19 +15,6 @@ typedef struct cxr_source {
     const char *path;
 } cxr_source;
 
-typedef enum cxr_element {
-    CXR_ELEMENT_F64,
-    CXR_ELEMENT_F32,
-    CXR_ELEMENT_F16,
-    CXR_ELEMENT_BF16,
-    CXR_ELEMENT_I64,
-    CXR_ELEMENT_I32,
-    CXR_ELEMENT_I16,
-    CXR_ELEMENT_I8,
-    CXR_ELEMENT_U8,
-    CXR_ELEMENT_BOOL,
-    CXR_ELEMENT_UNKNOWN
-} cxr_element;
 size_t cxr_element_size(cxr_element e); /* bytes */
 /* By safetensors' name ("F32") or the stem of torch's storage class ("Float"). */
 cxr_element cxr_element_of_safetensors(const char *name);
@@ -40,13 +27,16 @@ typedef struct cxr_view {
     int rank;
     int64_t dims[CXR_WEIGHT_RANK];
     const int64_t *strides; /* in elements; NULL: row-major, dense */
-    const uint8_t *data;
-    size_t bytes; /* that may be read from data */
+    const uint8_t *data;    /* NULL: left in the file */
+    uint64_t at;            /* in the file */
+    size_t bytes;           /* that may be read from data */
 } cxr_view;
 /* The product of the dimensions; false when one is negative or it overflows. */
 bool cxr_view_count(const cxr_view *v, size_t *count);
 /* Checks name, shape, bounds and values of the view and appends it. `room` is how many items `w` has memory for. */
 CXR_MUST_CHECK cxr_status cxr_weights_append(cxr_weights *w, size_t room, const cxr_view *v, const char *path, cxr_error *err);
+/* CXR_EDATA, in one sentence for all formats. */
+CXR_MUST_CHECK cxr_status cxr_weights_not_finite(const char *name, size_t index, float value, const char *path, cxr_error *err);
 /* CXR_EDATA when two tensors share a name. */
 CXR_MUST_CHECK cxr_status cxr_weights_check_names(const cxr_weights *w, const char *path, cxr_error *err);
 /* `out` becomes `text` with everything but printable ASCII replaced, cut to fit: names from files, for sentences. */
@@ -59,11 +49,20 @@ static inline uint64_t cxr_load_le(const uint8_t *p, int bytes)
     return v;
 }
 
-/* Each fills a zeroed `out`; on failure the caller frees what is there. */
+/* Makes x[0..n) of the elements at `from`, which need no alignment and may be x itself. The index of the first that is not
+ * finite, or n. */
+size_t cxr_elements_read(float *x, const uint8_t *from, cxr_element e, size_t n);
+
+/* Each fills a zeroed `out`; on failure the caller frees what is there. Of a safetensors file only the header need be in memory
+ * (src->len is the whole file's): its tensors are listed, not read. */
+CXR_MUST_CHECK cxr_status cxr_safetensors_list(cxr_weights *out, const cxr_source *src, cxr_error *err);
+/* Bytes of the header, its length included, of a file of `size` bytes that begins with `head` (8 bytes); capped. */
+size_t cxr_safetensors_header(const uint8_t *head, size_t size);
+/* The whole file in memory: lists its tensors and reads them. */
 CXR_MUST_CHECK cxr_status cxr_safetensors_parse(cxr_weights *out, const cxr_source *src, cxr_error *err);
 CXR_MUST_CHECK cxr_status cxr_torch_zip_parse(cxr_weights *out, const cxr_source *src, cxr_error *err);
 CXR_MUST_CHECK cxr_status cxr_torch_legacy_parse(cxr_weights *out, const cxr_source *src, cxr_error *err);
 bool cxr_torch_legacy_detect(const cxr_source *src);
-/* Chooses among them by content. On failure *out is empty. */
+/* Chooses among them by content and reads every tensor. On failure *out is empty. */
 CXR_MUST_CHECK cxr_status cxr_weights_parse(cxr_weights *out, const cxr_source *src, cxr_error *err);
 #endif

@@ -35,6 +35,6 @@ CXR_MUST_CHECK cxr_status cxr_model_load_backbone(cxr_model *m, const char *path
  * adds to the model it holds. */
 CXR_MUST_CHECK cxr_status cxr_model_write(const cxr_model *m, const char *path, const cxr_weight_out *extra, size_t extra_count,
                                           const char *const *extra_meta, size_t extra_meta_count, cxr_error *err);
-/* Builds the model a weight file describes and copies its parameters. cxr_model_open is read + this. */
+/* Builds the model a weight file describes and loads its parameters. cxr_model_open is cxr_weights_open + this. */
 CXR_MUST_CHECK cxr_status cxr_model_from_weights(cxr_model **out, const cxr_weights *w, const char *path, cxr_error *err);
 #endif

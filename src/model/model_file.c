@@ -231,23 +231,14 @@ static cxr_status read_decision(cxr_model *m, const cxr_weights *w, const char *
     return m->receipt == NULL ? cxr_mem_fail(err, "a model's receipt") : CXR_OK;
 }
 
-static cxr_status copy_params(cxr_model *m, const cxr_weights *w, const char *path, cxr_error *err)
+static cxr_status check_missing(const cxr_model *m, const cxr_weights *w, const char *path, cxr_error *err)
 {
-    cxr_name_list missing = {0};
-    for (int i = 0; i < m->graph.param_count; i++) {
-        const cxr_param *p = &m->graph.params[i];
-        const cxr_weight *tensor = cxr_weights_find(w, p->name);
-        if (tensor == NULL) {
-            cxr_name_list_add(&missing, p->name);
-            continue;
-        }
-        const cxr_status st = cxr_model_copy_param(m, p, tensor, path, err);
-        if (st != CXR_OK) return st;
-    }
-    if (missing.count > 0)
-        return cxr_fail(err, CXR_EDATA, "%s: %d tensors of the model are missing: %s", path, missing.count,
-                        cxr_name_list_text(&missing));
-    return CXR_OK;
+    cxr_name_list names = {0};
+    for (int i = 0; i < m->graph.param_count; i++)
+        if (cxr_weights_find(w, m->graph.params[i].name) == NULL) cxr_name_list_add(&names, m->graph.params[i].name);
+    if (names.count == 0) return CXR_OK;
+    return cxr_fail(err, CXR_EDATA, "%s: %d tensors of the model are missing: %s", path, names.count,
+                    cxr_name_list_text(&names));
 }
 
 /* A checkpoint adds tensors "optim.*"; PyTorch's state_dict adds batch counters. Anything else is not ours. */
@@ -262,6 +253,17 @@ static cxr_status check_unexpected(const cxr_model *m, const cxr_weights *w, con
     if (names.count == 0) return CXR_OK;
     return cxr_fail(err, CXR_EDATA, "%s: %d tensors are not part of the model: %s", path, names.count,
                     cxr_name_list_text(&names));
+}
+
+static cxr_status load_params(cxr_model *m, const cxr_weights *w, const char *path, cxr_error *err)
+{
+    cxr_status st = check_missing(m, w, path, err);
+    if (st == CXR_OK) st = check_unexpected(m, w, path, err);
+    for (int i = 0; i < m->graph.param_count && st == CXR_OK; i++) {
+        const cxr_param *p = &m->graph.params[i];
+        st = cxr_model_load_param(m, p, w, cxr_weights_find(w, p->name), path, err);
+    }
+    return st;
 }
 
 cxr_status cxr_model_from_weights(cxr_model **out, const cxr_weights *w, const char *path, cxr_error *err)
@@ -280,8 +282,7 @@ cxr_status cxr_model_from_weights(cxr_model **out, const cxr_weights *w, const c
     cxr_model *m = NULL;
     st = build(&m, &o, classes, path, err);
     json_decref(classes);
-    if (st == CXR_OK) st = copy_params(m, w, path, err);
-    if (st == CXR_OK) st = check_unexpected(m, w, path, err);
+    if (st == CXR_OK) st = load_params(m, w, path, err);
     if (st == CXR_OK) st = read_decision(m, w, path, err);
     if (st == CXR_OK) {
         *out = m;
@@ -295,7 +296,7 @@ cxr_status cxr_model_open(cxr_model **out, const char *path, cxr_error *err)
 {
     *out = NULL;
     cxr_weights w;
-    cxr_status st = cxr_weights_read(&w, path, err);
+    cxr_status st = cxr_weights_open(&w, path, err);
     if (st == CXR_OK) st = cxr_model_from_weights(out, &w, path, err);
     cxr_weights_free(&w);
     if (st != CXR_OK) return st;

@@ -8,9 +8,9 @@
 /* cxr_model_build without the random start: all parameters 0. */
 CXR_MUST_CHECK cxr_status cxr_model_blank(cxr_model **out, const cxr_train_opts *o, const char *const *classes, int count,
                                           cxr_error *err);
-/* Copies the tensor of parameter `p` into the model. CXR_EDATA when its shape or type differs. */
-CXR_MUST_CHECK cxr_status cxr_model_copy_param(cxr_model *m, const cxr_param *p, const cxr_weight *w, const char *path,
-                                               cxr_error *err);
+/* Loads tensor `t` of `w` as parameter `p` of the model. CXR_EDATA when its shape or type differs. */
+CXR_MUST_CHECK cxr_status cxr_model_load_param(cxr_model *m, const cxr_param *p, const cxr_weights *w, const cxr_weight *t,
+                                               const char *path, cxr_error *err);
 /* PyTorch's "<batch norm>.num_batches_tracked", which nothing here needs. */
 bool cxr_is_batch_counter(const char *name);
 

@@ -16,6 +16,12 @@ typedef struct span {
     const char *name;
 } span;
 
+size_t cxr_safetensors_header(const uint8_t *head, size_t size)
+{
+    const uint64_t len = cxr_load_le(head, 8), most = size - 8 < HEADER_MAX ? size - 8 : HEADER_MAX;
+    return 8 + (size_t)(len < most ? len : most);
+}
+
 static cxr_status parse_header(json_t **out, size_t *data_at, const cxr_source *src, cxr_error *err)
 {
     const uint64_t len = cxr_load_le(src->data, 8);
@@ -98,7 +104,7 @@ static cxr_status parse_entry(cxr_view *v, span *s, const json_t *entry, const c
         return cxr_fail(err, CXR_EDATA, "%s: tensor %s lies outside the file: truncated?", src->path, name);
     if (!cxr_view_count(v, &count) || count * cxr_element_size(v->element) != s->end - s->begin)
         return cxr_fail(err, CXR_EDATA, "%s: tensor %s: shape and data_offsets disagree", src->path, name);
-    v->data = src->data + data_at + s->begin;
+    v->at = data_at + s->begin;
     v->bytes = (size_t)(s->end - s->begin);
     return CXR_OK;
 }
@@ -153,7 +159,7 @@ static cxr_status parse_entries(cxr_weights *out, span *spans, size_t room, json
     return st;
 }
 
-cxr_status cxr_safetensors_parse(cxr_weights *out, const cxr_source *src, cxr_error *err)
+cxr_status cxr_safetensors_list(cxr_weights *out, const cxr_source *src, cxr_error *err)
 {
     if (src->len < 8) return cxr_fail(err, CXR_EDATA, "%s: %zu bytes are too few for a safetensors file", src->path, src->len);
     json_t *header = NULL;

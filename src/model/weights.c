@@ -1,5 +1,4 @@
 #include "model/weights.h"
-#include "base/file.h"
 #include "base/mem.h"
 #include "model/formats.h"
 #include <math.h>
@@ -83,6 +82,15 @@ static bool in_bounds(const cxr_view *v, size_t count)
     return last < v->bytes / cxr_element_size(v->element);
 }
 
+/* ---- Values ---- */
+
+static uint16_t bits16(const uint8_t *p)
+{
+    uint16_t bits;
+    memcpy(&bits, p, sizeof bits);
+    return bits;
+}
+
 static float from_bits(uint32_t bits)
 {
     float f;
@@ -90,41 +98,94 @@ static float from_bits(uint32_t bits)
     return f;
 }
 
+/* A finite half: its fraction and exponent in a float's places, 112 too small in the exponent. Exact for subnormals too. */
 static float from_half(uint16_t h)
 {
-    const uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31u, fraction = h & 0x3FFu;
-    if (exponent == 31) return from_bits(sign | 0x7F800000u | fraction << 13);
-    if (exponent > 0) return from_bits(sign | (exponent + 112) << 23 | fraction << 13);
-    const float subnormal = (float)fraction * 0x1p-24f;
-    return sign != 0 ? -subnormal : subnormal;
+    const float magnitude = from_bits((h & 0x7FFFu) << 13) * 0x1p112f;
+    return (h & 0x8000u) != 0 ? -magnitude : magnitude;
 }
 
-static float load(const cxr_view *v, size_t element)
+/* The loops have no branches, so that they become vector code; an exponent of ones is an infinity or a NaN. */
+static uint32_t read_f32(float *x, const uint8_t *from, size_t n)
 {
-    const uint8_t *p = v->data + element * cxr_element_size(v->element);
-    switch (v->element) {
-    case CXR_ELEMENT_F16: return from_half((uint16_t)cxr_load_le(p, 2));
-    case CXR_ELEMENT_BF16: return from_bits((uint32_t)cxr_load_le(p, 2) << 16);
-    case CXR_ELEMENT_F64: {
+    uint32_t bad = 0;
+    if ((const uint8_t *)x != from) memcpy(x, from, n * sizeof *x);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bad |= (bits & 0x7F800000u) == 0x7F800000u;
+    }
+    return bad;
+}
+
+static uint32_t read_f16(float *x, const uint8_t *from, size_t n)
+{
+    uint32_t bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint16_t bits = bits16(from + 2 * i);
+        bad |= (bits & 0x7C00u) == 0x7C00u;
+        x[i] = from_half(bits);
+    }
+    return bad;
+}
+
+static uint32_t read_bf16(float *x, const uint8_t *from, size_t n)
+{
+    uint32_t bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t bits = (uint32_t)bits16(from + 2 * i) << 16;
+        bad |= (bits & 0x7F800000u) == 0x7F800000u;
+        x[i] = from_bits(bits);
+    }
+    return bad;
+}
+
+static uint32_t read_f64(float *x, const uint8_t *from, size_t n)
+{
+    uint32_t bad = 0;
+    for (size_t i = 0; i < n; i++) {
         double d;
-        memcpy(&d, p, sizeof d);
-        return (float)d;
+        memcpy(&d, from + sizeof d * i, sizeof d);
+        x[i] = (float)d;
+        bad |= isfinite(x[i]) ? 0 : 1;
     }
-    default: return from_bits((uint32_t)cxr_load_le(p, 4));
+    return bad;
+}
+
+static uint32_t read_elements(float *x, const uint8_t *from, cxr_element e, size_t n)
+{
+    switch (e) {
+    case CXR_ELEMENT_F16: return read_f16(x, from, n);
+    case CXR_ELEMENT_BF16: return read_bf16(x, from, n);
+    case CXR_ELEMENT_F64: return read_f64(x, from, n);
+    default: return read_f32(x, from, n);
     }
 }
 
-/* Copies the view's elements in row-major order; the index counts like an odometer. */
-static void gather(float *out, const cxr_view *v, size_t count)
+size_t cxr_elements_read(float *x, const uint8_t *from, cxr_element e, size_t n)
 {
-    if (v->strides == NULL) {
-        for (size_t i = 0; i < count; i++) out[i] = load(v, i);
-        return;
-    }
+    if (read_elements(x, from, e, n) == 0) return n;
+    size_t i = 0;
+    while (read_elements(x + i, from + i * cxr_element_size(e), e, 1) == 0) i++;
+    return i;
+}
+
+cxr_status cxr_weights_not_finite(const char *name, size_t index, float value, const char *path, cxr_error *err)
+{
+    return cxr_fail(err, CXR_EDATA, "%s: tensor %s holds %s at index %zu", path, name, isnan(value) ? "a NaN" : "an infinity",
+                    index);
+}
+
+/* Copies the view's elements in row-major order, the index counting like an odometer. The index of the first that is not
+ * finite, or count. */
+static size_t gather(float *out, const cxr_view *v, size_t count)
+{
+    const size_t size = cxr_element_size(v->element);
+    if (v->strides == NULL) return cxr_elements_read(out, v->data, v->element, count);
     int64_t index[CXR_WEIGHT_RANK] = {0};
     size_t at = 0; /* may wrap on the way, never where it is used */
     for (size_t i = 0; i < count; i++) {
-        out[i] = load(v, at);
+        if (read_elements(&out[i], v->data + at * size, v->element, 1) != 0) return i;
         for (int d = v->rank - 1; d >= 0; d--) {
             at += (size_t)v->strides[d];
             if (++index[d] < v->dims[d]) break;
@@ -132,19 +193,18 @@ static void gather(float *out, const cxr_view *v, size_t count)
             index[d] = 0;
         }
     }
+    return count;
 }
 
 static cxr_status copy_values(cxr_weight *to, const cxr_view *v, const char *path, cxr_error *err)
 {
     to->data = cxr_mem_new(to->count, sizeof *to->data);
     if (to->data == NULL) return cxr_mem_fail(err, v->name);
-    gather(to->data, v, to->count);
-    for (size_t i = 0; i < to->count; i++)
-        if (!isfinite(to->data[i]))
-            return cxr_fail(err, CXR_EDATA, "%s: tensor %s holds %s at index %zu", path, v->name,
-                            isnan(to->data[i]) ? "a NaN" : "an infinity", i);
-    return CXR_OK;
+    const size_t good = gather(to->data, v, to->count);
+    return good == to->count ? CXR_OK : cxr_weights_not_finite(v->name, good, to->data[good], path, err);
 }
+
+/* ---- Lists ---- */
 
 cxr_status cxr_weights_append(cxr_weights *w, size_t room, const cxr_view *v, const char *path, cxr_error *err)
 {
@@ -157,11 +217,17 @@ cxr_status cxr_weights_append(cxr_weights *w, size_t room, const cxr_view *v, co
     if (w->count == room || w->count == CXR_WEIGHT_COUNT_MAX)
         return cxr_fail(err, CXR_ELIMIT, "%s: more than %d tensors", path, CXR_WEIGHT_COUNT_MAX);
     cxr_weight *to = &w->items[w->count];
-    *to = (cxr_weight){.name = cxr_mem_strdup(v->name), .rank = v->rank, .count = count};
+    const bool floats = v->element <= CXR_ELEMENT_BF16;
+    *to = (cxr_weight){.name = cxr_mem_strdup(v->name),
+                       .in_file = floats && v->data == NULL,
+                       .element = v->element,
+                       .at = v->at,
+                       .rank = v->rank,
+                       .count = count};
     if (to->name == NULL) return cxr_mem_fail(err, "a tensor's name");
     w->count++;
     memcpy(to->dims, v->dims, sizeof to->dims);
-    return v->element <= CXR_ELEMENT_BF16 ? copy_values(to, v, path, err) : CXR_OK;
+    return floats && v->data != NULL ? copy_values(to, v, path, err) : CXR_OK;
 }
 
 static int by_name(const void *a, const void *b)
@@ -180,45 +246,6 @@ cxr_status cxr_weights_check_names(const cxr_weights *w, const char *path, cxr_e
         if (strcmp(names[i - 1], names[i]) == 0) st = cxr_fail(err, CXR_EDATA, "%s: two tensors are called %s", path, names[i]);
     cxr_mem_free(names);
     return st;
-}
-
-cxr_status cxr_weights_parse(cxr_weights *out, const cxr_source *src, cxr_error *err)
-{
-    *out = (cxr_weights){0};
-    cxr_status st;
-    if (src->len >= 4 && memcmp(src->data, "PK\3\4", 4) == 0) {
-        st = cxr_torch_zip_parse(out, src, err);
-    } else if (cxr_torch_legacy_detect(src)) {
-        st = cxr_torch_legacy_parse(out, src, err);
-    } else if (src->len >= 9 && src->data[8] == '{') {
-        st = cxr_safetensors_parse(out, src, err);
-    } else {
-        st = cxr_fail(err, CXR_EDATA, "%s: neither a safetensors file nor a PyTorch weight file", src->path);
-    }
-    if (st != CXR_OK) cxr_weights_free(out);
-    return st;
-}
-
-cxr_status cxr_weights_read(cxr_weights *out, const char *path, cxr_error *err)
-{
-    *out = (cxr_weights){0};
-    cxr_buf file = {0};
-    cxr_status st = cxr_buf_read(&file, path, CXR_WEIGHT_FILE_MAX, err);
-    if (st == CXR_OK) st = cxr_weights_parse(out, &(cxr_source){file.data, file.len, path}, err);
-    cxr_buf_free(&file);
-    return st;
-}
-
-void cxr_weights_free(cxr_weights *w)
-{
-    for (size_t i = 0; i < w->count; i++) {
-        cxr_mem_free(w->items[i].name);
-        cxr_mem_free(w->items[i].data);
-    }
-    for (size_t i = 0; i < 2 * w->meta_count; i++) cxr_mem_free(w->meta[i]);
-    cxr_mem_free(w->items);
-    cxr_mem_free(w->meta);
-    *w = (cxr_weights){0};
 }
 
 const cxr_weight *cxr_weights_find(const cxr_weights *w, const char *name)

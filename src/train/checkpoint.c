@@ -45,7 +45,7 @@ cxr_status cxr_checkpoint_write(const cxr_trainer *t, const char *path, cxr_erro
 cxr_status cxr_checkpoint_open(cxr_weights *file, cxr_model **model, const char *path, cxr_error *err)
 {
     *model = NULL;
-    cxr_status st = cxr_weights_read(file, path, err);
+    cxr_status st = cxr_weights_open(file, path, err);
     if (st == CXR_OK) st = cxr_model_from_weights(model, file, path, err);
     if (st != CXR_OK) cxr_weights_free(file);
     return st;
@@ -83,9 +83,8 @@ static bool read_moment(float *to, size_t count, const cxr_weights *file, const 
 {
     if (to == NULL) return true;
     const cxr_weight *w = cxr_weights_find(file, name);
-    if (w == NULL || w->data == NULL || w->count != count) return false;
-    memcpy(to, w->data, count * sizeof(float));
-    return true;
+    if (w == NULL || (w->data == NULL && !w->in_file) || w->count != count) return false;
+    return cxr_weights_load(file, w, to, NULL) == CXR_OK;
 }
 
 cxr_status cxr_checkpoint_restore(cxr_trainer *t, const cxr_weights *file, const char *path, cxr_error *err)

@@ -221,20 +221,152 @@ static void write_refuses(void **state)
     assert_false(cxr_path_exists(in_scratch("no")));
 }
 
+/* Every half and bfloat16 there is, in one tensor, told by the definition of the types. */
+static void every_16_bit_value(void **state)
+{
+    (void)state;
+    static uint16_t bits[1 << 16];
+    static float got[1 << 16];
+    for (int half = 0; half < 2; half++) {
+        const int fraction_bits = half ? 10 : 7, bias = half ? 15 : 127;
+        const uint32_t special = half ? 31 : 255;
+        for (uint32_t v = 0; v < 1u << 16; v++) {
+            bits[v] = (uint16_t)v;
+            const uint32_t exponent = (v & 0x7FFF) >> fraction_bits, fraction = v & ((1u << fraction_bits) - 1);
+            const double whole = fraction + (exponent == 0 ? 0.0 : ldexp(1, fraction_bits));
+            const double size = ldexp(whole, (exponent == 0 ? 1 : (int)exponent) - bias - fraction_bits);
+            const float want = (float)(v & 0x8000 ? -size : size);
+            const size_t good = cxr_elements_read(got, (const uint8_t *)&bits[v], half ? CXR_ELEMENT_F16 : CXR_ELEMENT_BF16, 1);
+            assert_int_equal(good, exponent != special);
+            if (good == 1) assert_memory_equal(got, &want, sizeof want);
+            if (good == 0) bits[v] = 0; /* so that the whole can be read below */
+        }
+        const cxr_element e = half ? CXR_ELEMENT_F16 : CXR_ELEMENT_BF16;
+        assert_int_equal(cxr_elements_read(got, (const uint8_t *)bits, e, 1 << 16), 1 << 16);
+        for (size_t v = 0; v < 1 << 16; v++) {
+            float one;
+            assert_int_equal(cxr_elements_read(&one, (const uint8_t *)&bits[v], e, 1), 1);
+            assert_memory_equal(&one, &got[v], sizeof one);
+        }
+    }
+}
+
+/* ---- From a file ---- */
+
+static void from_file(void **state)
+{
+    (void)state;
+    cxr_weights w, opened;
+    cxr_error err = {0};
+    if (cxr_weights_read(&w, WEIGHT_FIXTURES "all.safetensors", &err) != CXR_OK) fail_msg("%s", err.text);
+    assert_null(w.file);
+    const char *wrong = compare_expected(&w, "all.safetensors");
+    if (wrong != NULL) fail_msg("tensor %s is not what PyTorch reads", wrong);
+    if (cxr_weights_open(&opened, WEIGHT_FIXTURES "all.safetensors", &err) != CXR_OK) fail_msg("%s", err.text);
+    assert_int_equal(opened.count, w.count);
+    for (size_t i = 0; i < w.count; i++) {
+        float values_of[64];
+        const cxr_weight *t = &opened.items[i];
+        assert_null(t->data);
+        assert_int_equal(t->in_file, w.items[i].data != NULL);
+        if (!t->in_file) continue;
+        assert_int_equal(cxr_weights_load(&opened, t, values_of, &err), CXR_OK);
+        assert_memory_equal(values_of, w.items[i].data, t->count * sizeof(float));
+    }
+    cxr_weights_free(&opened);
+    cxr_weights_free(&w);
+    if (cxr_weights_read(&w, WEIGHT_FIXTURES "legacy.pth", &err) != CXR_OK) fail_msg("%s", err.text);
+    assert_null(compare_expected(&w, "legacy.pth"));
+    cxr_weights_free(&w);
+}
+
+/* Larger than the blocks that a tensor is read in; a value that is not finite is found in any of them. */
+static void blocks(void **state)
+{
+    (void)state;
+    enum { COUNT = 100000 };
+    static const char header[] = "{\"a\":{\"dtype\":\"BF16\",\"shape\":[100000],\"data_offsets\":[0,200000]}}";
+    static uint8_t file[8 + sizeof header - 1 + 2 * COUNT];
+    static float got[COUNT];
+    const uint64_t header_len = sizeof header - 1;
+    memcpy(file, &header_len, 8);
+    memcpy(file + 8, header, header_len);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        const uint16_t value = (uint16_t)(0x3F80 + i % 128);
+        memcpy(file + 8 + header_len + 2 * i, &value, 2);
+    }
+    for (int bad = -1; bad < COUNT; bad += 33333) {
+        cxr_weights w;
+        cxr_error err = {0};
+        static const uint16_t infinity = 0xFF80;
+        uint16_t old = 0;
+        uint8_t *place = file + 8 + header_len + 2 * (bad < 0 ? 0 : bad);
+        memcpy(&old, place, 2);
+        if (bad >= 0) memcpy(place, &infinity, 2);
+        put_file(in_scratch("blocks"), file, sizeof file);
+        memcpy(place, &old, 2);
+        assert_int_equal(cxr_weights_open(&w, in_scratch("blocks"), &err), CXR_OK);
+        assert_int_equal(cxr_weights_load(&w, &w.items[0], got, &err), bad < 0 ? CXR_OK : CXR_EDATA);
+        char part[64];
+        (void)snprintf(part, sizeof part, "tensor a holds an infinity at index %d", bad);
+        assert_true(bad < 0 || strstr(err.text, part) != NULL);
+        for (int i = 0; bad < 0 && i < COUNT; i++) assert_true(got[i] == 1.0f + (float)(i % 128) / 128);
+        cxr_weights_free(&w);
+        assert_int_equal(unlink(in_scratch("blocks")), 0);
+    }
+}
+
+/* Another process cuts the file short, or replaces what it holds, between the list and the values: an error, no crash. */
+static void shrinking_file(void **state)
+{
+    (void)state;
+    cxr_weights w;
+    cxr_error err = {0};
+    float got[6];
+    assert_int_equal(write_some(in_scratch("w"), NULL), CXR_OK);
+    assert_int_equal(cxr_weights_open(&w, in_scratch("w"), &err), CXR_OK);
+    assert_int_equal(truncate(in_scratch("w"), (off_t)w.items[0].at + 8), 0);
+    assert_int_equal(cxr_weights_load(&w, &w.items[0], got, &err), CXR_EIO);
+    assert_non_null(strstr(err.text, "became shorter while being read"));
+    assert_int_equal(truncate(in_scratch("w"), 4096), 0); /* longer again: zeros */
+    assert_int_equal(cxr_weights_load(&w, &w.items[0], got, &err), CXR_OK);
+    assert_true(got[0] == values[0] && got[5] == 0.0f);
+    cxr_weights_free(&w);
+}
+
 static void every_allocation_can_fail(void **state)
 {
     (void)state;
     walk_allocations("all.safetensors");
+    bool fired = true;
+    for (long n = 0; fired; n++) {
+        cxr_weights w;
+        cxr_mem_fail_at(n);
+        const cxr_status st = cxr_weights_open(&w, WEIGHT_FIXTURES "all.safetensors", NULL);
+        fired = cxr_mem_fail_fired();
+        cxr_mem_fail_at(-1);
+        assert_int_equal(st, fired ? CXR_ENOMEM : CXR_OK);
+        cxr_weights_free(&w);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reference_file), cmocka_unit_test(prefixes),
-        cmocka_unit_test(good_headers),   cmocka_unit_test(bad_headers),
-        cmocka_unit_test(header_lengths), cmocka_unit_test(deep_nesting),
-        cmocka_unit_test(not_finite),     cmocka_unit_test(write_and_read),
-        cmocka_unit_test(write_refuses),  cmocka_unit_test(every_allocation_can_fail),
+        cmocka_unit_test(reference_file),
+        cmocka_unit_test(prefixes),
+        cmocka_unit_test(every_16_bit_value),
+        cmocka_unit_test(from_file),
+        cmocka_unit_test(blocks),
+        cmocka_unit_test(shrinking_file),
+        cmocka_unit_test(good_headers),
+        cmocka_unit_test(bad_headers),
+        cmocka_unit_test(header_lengths),
+        cmocka_unit_test(deep_nesting),
+        cmocka_unit_test(not_finite),
+        cmocka_unit_test(write_and_read),
+        cmocka_unit_test(write_refuses),
+        cmocka_unit_test(every_allocation_can_fail),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }
