@@ -107,20 +107,6 @@ typedef struct sink {
     size_t good, bad;
 } sink;
 
-static void csv_field(const char *text)
-{
-    if (strpbrk(text, ",\"\r\n") == NULL) {
-        (void)fputs(text, stdout);
-        return;
-    }
-    (void)putchar('"');
-    for (; *text != '\0'; text++) {
-        if (*text == '"') (void)putchar('"');
-        (void)putchar(*text);
-    }
-    (void)putchar('"');
-}
-
 static void head(const sink *s)
 {
     const int n = cxr_model_class_count(s->model);
@@ -134,7 +120,7 @@ static void head(const sink *s)
             char name[512];
             (void)snprintf(name, sizeof name, "probability_%s", cxr_model_class_name(s->model, k));
             (void)putchar(',');
-            csv_field(name);
+            cxr_print_csv(name);
         }
         (void)putchar('\n');
     } else if (s->format == JSON) {
@@ -151,9 +137,9 @@ static void table_row(const sink *s, const cxr_prediction *p)
 
 static void csv_row(const sink *s, const cxr_prediction *p)
 {
-    csv_field(p->path);
+    cxr_print_csv(p->path);
     (void)putchar(',');
-    csv_field(cxr_model_class_name(s->model, p->predicted));
+    cxr_print_csv(cxr_model_class_name(s->model, p->predicted));
     for (int k = 0; k < cxr_model_class_count(s->model); k++) (void)printf(",%.9g", (double)p->probabilities[k]);
     (void)putchar('\n');
 }

@@ -110,3 +110,17 @@ cxr_status cxr_imagenet_weights(const char *arch, const char *dir, const cxr_hoo
     free(cache);
     return st;
 }
+
+void cxr_print_csv(const char *text)
+{
+    if (strpbrk(text, ",\"\r\n") == NULL) {
+        (void)fputs(text, stdout);
+        return;
+    }
+    (void)putchar('"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"') (void)putchar('"');
+        (void)putchar(*text);
+    }
+    (void)putchar('"');
+}

@@ -84,4 +84,6 @@ CXR_MUST_CHECK cxr_status cxr_imagenet_weights(const char *arch, const char *dir
                                                cxr_error *err);
 /* "dir/name"; caller frees; NULL when memory is exhausted. */
 char *cxr_join(const char *dir, const char *name);
+/* A field of a CSV line on standard output, quoted where RFC 4180 says. */
+void cxr_print_csv(const char *text);
 #endif

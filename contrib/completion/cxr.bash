@@ -2,7 +2,7 @@
 _cxr()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
-    local options='' words='' kind='operand' verbs='train evaluate predict summary fetch-weights phantom help'
+    local options='' words='' kind='operand' verbs='train evaluate predict summary fetch-weights phantom bench help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$cur")
@@ -104,6 +104,21 @@ _cxr()
         --test) kind='word' ;;
         --size) kind='word' ;;
         --seed | -s) kind='word' ;;
+        esac
+        ;;
+    bench)
+        options="--model --stage --precision --batch-size --size --threads --freeze --rounds --seconds --no-limit --quick --format --deterministic --quiet --verbose --help"
+        case $prev in
+        --model | -m) kind='file' ;;
+        --stage) kind='word' ;;
+        --precision) kind='word' ;;
+        --batch-size | -b) kind='word' ;;
+        --size) kind='word' ;;
+        --threads | -j) kind='word' ;;
+        --freeze) kind='word' words="backbone layer4 layer3 layer2 layer1 none " ;;
+        --rounds) kind='word' ;;
+        --seconds) kind='word' ;;
+        --format | -f) kind='word' words="table csv json " ;;
         esac
         ;;
     esac

@@ -310,6 +310,70 @@ CXR_API void cxr_phantom_opts_default(cxr_phantom_opts *o);
 /* Writes synthetic chest radiographs as train/val/test folders of JPEGs, NORMAL and PNEUMONIA, several per patient. */
 CXR_API CXR_MUST_CHECK cxr_status cxr_phantom(const cxr_phantom_opts *opts, cxr_error *err);
 
+/* ---- Speed ---- */
+
+/* What cxr_bench() times. */
+typedef enum cxr_stage {
+    CXR_STAGE_DECODE,         /* image file in memory to grey pixels, as large as the size needs                             */
+    CXR_STAGE_TRANSFORM,      /* grey pixels to the network's input, with the article's augmentation */
+    CXR_STAGE_FORWARD,        /* the whole network, inference                                   */
+    CXR_STAGE_FROZEN,         /* inference of what lies left of the cut                         */
+    CXR_STAGE_TRAIN_FORWARD,  /* what lies right of the cut, keeping what backward needs        */
+    CXR_STAGE_TRAIN_BACKWARD, /* its gradients                                                  */
+    CXR_STAGE_OPTIMIZER,      /* Adam's update and the kernels' reading of the new parameters   */
+    CXR_STAGE_STEP,           /* the three before, together                                     */
+    CXR_STAGES
+} cxr_stage;
+
+#define CXR_BENCH_LIST 8 /* values of one dimension */
+
+typedef struct cxr_bench_opts {
+    const char *model;                         /* model file; NULL: resnet18 with the article's head, random  default NULL   */
+    const char *const *paths;                  /* images to decode and transform; lent                                       */
+    size_t path_count;                         /* 0: phantoms of some 1024 x 1024 pixels                      default 0      */
+    const char *freeze;                        /* where the cut is, as in cxr_train_opts                      default layer3 */
+    bool stages[CXR_STAGES];                   /*                                                             default all    */
+    bool precisions[CXR_PRECISION_AUTO];       /* f32, bf16, int8                                        default all    */
+    int batches[CXR_BENCH_LIST], batch_count;  /*                                       1..1024     default 1,8,64 */
+    int sizes[CXR_BENCH_LIST], size_count;     /* sides of the network's input         32..1024     default 128,224 */
+    int threads[CXR_BENCH_LIST], thread_count; /* 0 = what the machine grants          0..1024     default 1,0    */
+    int rounds;                                /*                                      5..1000     default 5      */
+    double seconds;                            /* least length of one measurement      0..60       default 0.2    */
+    bool limit;                                /* measure the convolutions alone too               default true   */
+    const char *cache_dir;                     /* as in cxr_run_opts */
+    bool deterministic;
+} cxr_bench_opts;
+CXR_API void cxr_bench_opts_default(cxr_bench_opts *o);
+
+/* One configuration. Decoding and transforming know neither precision nor batch: the first asked for, and 1. */
+typedef struct cxr_bench_row {
+    cxr_stage stage;
+    cxr_precision precision;
+    int size, batch, threads, rounds;
+    double median, low, high; /* seconds for the batch, over the rounds; NaN when there are none */
+    double images_per_second; /* of the median */
+    double limit;             /* seconds that the span's convolutions alone need, median; NaN: it has none */
+    double share;             /* limit / seconds, median over the rounds; NaN likewise */
+    const char *reason;       /* why there is no figure, or NULL; lent until the callback returns */
+} cxr_bench_row;
+
+/* Times the stages inside this process. Rounds are interleaved: each visits the configurations one after the other, as many
+ * at a time as fit into a gigabyte or so, each after a run that does not count. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_bench(const cxr_bench_opts *opts, const cxr_hooks *hooks,
+                                            void (*row)(void *user, const cxr_bench_row *r), void *user, cxr_error *err);
+
+/* The machine of the moment, for the head of a table of figures. What cannot be read is "" or 0. */
+typedef struct cxr_machine {
+    char cpu[64];      /* the processor's own name */
+    char governor[32]; /* of frequency, "performance" */
+    char isa[32];      /* of the kernels, "avx512_core_bf16" */
+    int cores;         /* online */
+    int threads;       /* that this process may use at once */
+    size_t l1, l2, l3; /* bytes of data cache as one core sees them */
+    double load[3];    /* average of 1, 5 and 15 minutes */
+} cxr_machine;
+CXR_API void cxr_machine_read(cxr_machine *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -85,19 +85,33 @@ cxr_status cxr_image_load(cxr_image *out, const char *path, const cxr_preprocess
     return st;
 }
 
-cxr_status cxr_image_write_jpeg(const cxr_image *img, const char *path, int quality, cxr_error *err)
+cxr_status cxr_image_encode_jpeg(cxr_buf *out, const cxr_image *img, int quality, const char *name, cxr_error *err)
 {
+    *out = (cxr_buf){0};
     tjhandle encoder = tjInitCompress();
     if (encoder == NULL) return cxr_mem_fail(err, "a JPEG encoder");
     unsigned char *jpeg = NULL;
     unsigned long len = 0;
-    cxr_status st;
-    if (tjCompress2(encoder, img->pixels, img->width, 0, img->height, TJPF_GRAY, &jpeg, &len, TJSAMP_GRAY, quality, 0) == 0) {
-        st = cxr_file_write(path, jpeg, len, err);
-    } else {
-        st = cxr_fail(err, CXR_EDATA, "%s: cannot encode as JPEG: %s", path, tjGetErrorStr2(encoder));
+    cxr_status st = CXR_OK;
+    if (tjCompress2(encoder, img->pixels, img->width, 0, img->height, TJPF_GRAY, &jpeg, &len, TJSAMP_GRAY, quality, 0) != 0)
+        st = cxr_fail(err, CXR_EDATA, "%s: cannot encode as JPEG: %s", name, tjGetErrorStr2(encoder));
+    if (st == CXR_OK) {
+        out->data = cxr_mem_new(len, 1);
+        if (out->data == NULL)
+            st = cxr_mem_fail(err, "an encoded image");
+        else
+            memcpy(out->data, jpeg, out->len = len);
     }
     tjFree(jpeg);
     (void)tjDestroy(encoder);
+    return st;
+}
+
+cxr_status cxr_image_write_jpeg(const cxr_image *img, const char *path, int quality, cxr_error *err)
+{
+    cxr_buf jpeg;
+    cxr_status st = cxr_image_encode_jpeg(&jpeg, img, quality, path, err);
+    if (st == CXR_OK) st = cxr_file_write(path, jpeg.data, jpeg.len, err);
+    cxr_buf_free(&jpeg);
     return st;
 }

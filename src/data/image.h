@@ -2,7 +2,7 @@
  * input. Every transform equals torchvision's on a PIL image of mode L to within 1 grey level (tests/data). */
 #ifndef CXR_DATA_IMAGE_H
 #define CXR_DATA_IMAGE_H
-#include "cxr/cxr.h"
+#include "base/file.h"
 
 typedef struct cxr_image {
     uint8_t *pixels; /* row-major, no padding */
@@ -23,7 +23,9 @@ CXR_MUST_CHECK cxr_status cxr_image_load(cxr_image *out, const char *path, const
                                          cxr_error *err);
 CXR_MUST_CHECK cxr_status cxr_image_new(cxr_image *out, int width, int height, cxr_error *err);
 void cxr_image_free(cxr_image *img); /* zeroes it */
-/* Writes a grey JPEG of that quality (1..100), atomically. */
+/* A grey JPEG of that quality (1..100), in memory or written atomically. `name` is for the sentence. */
+CXR_MUST_CHECK cxr_status cxr_image_encode_jpeg(cxr_buf *out, const cxr_image *img, int quality, const char *name,
+                                                cxr_error *err);
 CXR_MUST_CHECK cxr_status cxr_image_write_jpeg(const cxr_image *img, const char *path, int quality, cxr_error *err);
 
 /* A region of an image, in pixels, edges may be fractional; as PIL's resize(box=). */

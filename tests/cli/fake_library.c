@@ -260,3 +260,58 @@ cxr_status cxr_phantom(const cxr_phantom_opts *o, cxr_error *err)
                  (unsigned long long)o->seed);
     return outcome(err);
 }
+
+void cxr_bench_opts_default(cxr_bench_opts *o)
+{
+    *o = (cxr_bench_opts){.freeze = "layer3",
+                          .stages = {true, true, true},
+                          .precisions = {true},
+                          .batches = {1, 8, 64},
+                          .batch_count = 3,
+                          .sizes = {128, 224},
+                          .size_count = 2,
+                          .threads = {1, 0},
+                          .thread_count = 2,
+                          .rounds = 5,
+                          .seconds = 0.2};
+}
+
+static void print_list(const char *name, const int *items, int count)
+{
+    (void)fprintf(stderr, "%s=", name);
+    for (int i = 0; i < count; i++) (void)fprintf(stderr, "%d.", items[i]);
+}
+
+cxr_status cxr_bench(const cxr_bench_opts *o, const cxr_hooks *hooks, void (*row)(void *user, const cxr_bench_row *r),
+                     void *user, cxr_error *err)
+{
+    const double none = 0.0 / 0.0;
+    (void)fprintf(stderr, "model=%s images=%zu freeze=%s rounds=%d seconds=%g limit=%d deterministic=%d stages=",
+                  o->model ? o->model : "-", o->path_count, o->freeze, o->rounds, o->seconds, o->limit, o->deterministic);
+    for (int i = 0; i < CXR_STAGES; i++) (void)fputc(o->stages[i] ? '1' : '0', stderr);
+    (void)fprintf(stderr, " precisions=%d%d%d ", o->precisions[0], o->precisions[1], o->precisions[2]);
+    print_list("batches", o->batches, o->batch_count);
+    print_list(" sizes", o->sizes, o->size_count);
+    print_list(" threads", o->threads, o->thread_count);
+    (void)fputc('\n', stderr);
+    row(user, &(cxr_bench_row){.size = 0,
+                               .batch = 1,
+                               .threads = 1,
+                               .rounds = 5,
+                               .median = 0.002,
+                               .low = 0.001,
+                               .high = 0.004,
+                               .images_per_second = 500,
+                               .limit = none,
+                               .share = none});
+    row(user, &(cxr_bench_row){CXR_STAGE_FORWARD, CXR_PRECISION_BF16, 128, 8, 2, 5, 0.01, 0.009, 0.02, 800, 0.009, 0.9, NULL});
+    row(user,
+        &(cxr_bench_row){CXR_STAGE_FORWARD, CXR_PRECISION_INT8, 128, 8, 2, 5, none, none, none, none, none, none, "no, sir"});
+    if (stopped(hooks)) return cxr_fail(err, CXR_ESTOPPED, "stopped");
+    return outcome(err);
+}
+
+void cxr_machine_read(cxr_machine *out)
+{
+    *out = (cxr_machine){.cpu = "Abacus", .isa = "beads", .cores = 3, .threads = 2, .load = {0.5, 0.25, 0.125}};
+}
