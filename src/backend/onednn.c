@@ -1,5 +1,4 @@
-/* The CPU backend, on oneDNN. A program holds one plan for each batch size and input layout it has met, all over one arena and
- * one set of parameters in the kernels' layouts; a batch size that wants a layout not held yet reads it again.
+/* The CPU backend, on oneDNN: tensors and programs.
  * Work runs on an OpenMP team of o->threads, set for the calling thread during each call. */
 #include "backend/onednn.h"
 #include "backend/onednn_plan.h"
@@ -99,7 +98,7 @@ static cxr_status tensor_read(const cxr_tensor *t, float *host, cxr_error *err)
     return st == dnnl_success ? CXR_OK : cxr_dnnl_fail(err, st, "reading", "a tensor");
 }
 
-/* ---- Plans ---- */
+/* ---- Programs ---- */
 
 /* Sets the calling thread's team and returns its former size, for team_restore(). */
 static int team_take(const cxr_program *p)
@@ -114,67 +113,14 @@ static void team_restore(int before)
     omp_set_num_threads(before);
 }
 
-static cxr_status grow_arena(cxr_program *p, size_t bytes, cxr_error *err)
-{
-    if (bytes <= p->arena_bytes) return CXR_OK;
-    char *arena = cxr_mem_new_aligned(bytes, 1);
-    if (arena == NULL) return cxr_mem_fail(err, "a program's activations");
-    cxr_mem_free(p->arena);
-    p->arena = arena;
-    p->arena_bytes = bytes;
-    return CXR_OK;
-}
-
-/* Appends a plan for inputs of layout in_md. */
-static cxr_status make_plan(cxr_program *p, const dnnl_memory_desc_t *in_md, cxr_plan **out, cxr_error *err)
-{
-    cxr_plan *plan = cxr_mem_new(1, sizeof *plan);
-    if (plan == NULL) return cxr_mem_fail(err, "a program's plan");
-    plan->n = (int)in_md->dims[0];
-    plan->in_md = *in_md;
-    cxr_lowering l = {.p = p, .plan = plan, .node = p->first, .err = err};
-    if (p->o.mode == CXR_TRAIN)
-        cxr_lower_train(&l);
-    else
-        cxr_lower_infer(&l);
-    cxr_lower_end(&l);
-    cxr_status st = l.status;
-    if (st == CXR_OK) st = grow_arena(p, plan->arena_bytes, err);
-    if (st != CXR_OK) {
-        cxr_plan_free(plan);
-        return st;
-    }
-    cxr_plan **end = &p->plans;
-    while (*end != NULL) end = &(*end)->next;
-    *end = *out = plan;
-    return CXR_OK;
-}
-
-/* The plan for inputs of layout in_md, with parameters ready. */
-static cxr_status find_plan(cxr_program *p, const dnnl_memory_desc_t *in_md, cxr_plan **out, cxr_error *err)
-{
-    cxr_status st = CXR_OK;
-    *out = p->plans;
-    while (*out != NULL && !cxr_md_same(&(*out)->in_md, in_md)) *out = (*out)->next;
-    if (*out == NULL) st = make_plan(p, in_md, out, err);
-    return st == CXR_OK ? cxr_weights_refresh(p, false, err) : st;
-}
-
-/* ---- Programs ---- */
-
 static void program_close(cxr_program **program)
 {
     if (program == NULL || *program == NULL) return;
     cxr_program *p = *program;
-    while (p->plans != NULL) {
-        cxr_plan *plan = p->plans;
-        p->plans = plan->next;
-        cxr_plan_free(plan);
-    }
+    cxr_sections_free(p);
     cxr_reordered_free(p);
     (void)dnnl_stream_destroy(p->stream);
     (void)dnnl_engine_destroy(p->engine);
-    cxr_mem_free(p->arena);
     cxr_mem_free(p);
     *program = NULL;
 }
@@ -186,9 +132,7 @@ static dnnl_memory_desc_t expected_input(const cxr_program *p)
     const cxr_program *from = p->o.producer;
     if (from == NULL || from->backend != p->backend)
         return host_md(p->g->nodes[p->first].op == CXR_OP_NORMALIZE ? CXR_U8 : CXR_F32, p->o.max_batch, shape);
-    dnnl_memory_desc_t md = from->plans->out.md;
-    md.dims[0] = md.padded_dims[0] = p->o.max_batch;
-    return md;
+    return cxr_md_images(from->out.md, p->o.max_batch);
 }
 
 /* What the program computes in. */
@@ -217,8 +161,7 @@ static cxr_status open_program(cxr_program *p, cxr_error *err)
     if (st != dnnl_success) return cxr_dnnl_fail(err, st, "the start", "a program");
     const dnnl_memory_desc_t in_md = expected_input(p);
     const int team = team_take(p);
-    cxr_plan *plan = NULL;
-    const cxr_status status = find_plan(p, &in_md, &plan, err);
+    const cxr_status status = cxr_sections_plan(p, &in_md, err);
     team_restore(team);
     return status;
 }
@@ -235,6 +178,7 @@ static cxr_status program_compile(cxr_program **out, const cxr_graph *g, int fir
     p->input = cxr_span_input(g, first, last);
     p->out = (cxr_tensor){.backend = p->backend, .type = CXR_F32, .shape = g->nodes[last].shape, .max_batch = o->max_batch};
     st = choose_type(p, err);
+    if (st == CXR_OK) cxr_sections_choose(p);
     if (st == CXR_OK) st = open_program(p, err);
     p->o.producer = NULL; /* may close before this program does */
     if (st != CXR_OK) program_close(&p);
@@ -265,21 +209,6 @@ static cxr_status check_input(const cxr_program *p, const cxr_tensor *in, cxr_er
     return CXR_OK;
 }
 
-static cxr_status run_forward(cxr_program *p, const cxr_tensor *in, cxr_error *err)
-{
-    cxr_plan *plan = NULL;
-    cxr_status st = find_plan(p, &in->md, &plan, err);
-    if (st != CXR_OK) return st;
-    char *const bases[CXR_BASES] = {[CXR_AT_ARENA] = p->arena, [CXR_AT_INPUT] = in->data};
-    st = cxr_plan_run(plan, p, CXR_FORWARD, bases, err);
-    if (st != CXR_OK) return st;
-    p->ran = plan;
-    p->out.n = plan->n;
-    p->out.md = plan->out.md;
-    p->out.data = p->arena + plan->buffers[plan->out.buffer].offset;
-    return CXR_OK;
-}
-
 static cxr_status program_forward(cxr_program *p, const cxr_tensor *in, uint64_t key, const cxr_tensor **out, cxr_error *err)
 {
     *out = NULL;
@@ -289,7 +218,7 @@ static cxr_status program_forward(cxr_program *p, const cxr_tensor *in, uint64_t
     if (st != CXR_OK) return st;
     p->key = key;
     const int team = team_take(p);
-    st = run_forward(p, in, err);
+    st = cxr_sections_run(p, in, err);
     team_restore(team);
     if (st == CXR_OK) *out = &p->out;
     return st;
@@ -318,12 +247,22 @@ static size_t program_arena_bytes(const cxr_program *p)
 
 void cxr_onednn_kernels(const cxr_program *p, void (*row)(void *user, const cxr_node *node, const char *kernel), void *user)
 {
-    for (int i = 0; i < p->plans->step_count; i++) {
-        const cxr_step *s = &p->plans->steps[i];
-        const_dnnl_primitive_desc_t pd = NULL;
-        if (s->primitive == NULL || dnnl_primitive_get_primitive_desc(s->primitive, &pd) != dnnl_success) continue;
-        row(user, &p->g->nodes[s->node], cxr_desc_kernel(pd));
+    const cxr_plan *plan = p->plans;
+    for (int section = 0; section < p->section_count; section++, plan = plan->next) {
+        for (int i = 0; i < plan->step_count; i++) {
+            const cxr_step *s = &plan->steps[i];
+            const_dnnl_primitive_desc_t pd = NULL;
+            if (s->primitive == NULL || dnnl_primitive_get_primitive_desc(s->primitive, &pd) != dnnl_success) continue;
+            row(user, &p->g->nodes[s->node], cxr_desc_kernel(pd));
+        }
     }
+}
+
+size_t cxr_onednn_weight_bytes(const cxr_program *p)
+{
+    size_t bytes = 0;
+    for (const cxr_weight *w = p->weights; w != NULL; w = w->next) bytes += dnnl_memory_desc_get_size(&w->md);
+    return bytes;
 }
 
 const cxr_backend cxr_backend_cpu = {

@@ -1,5 +1,5 @@
-/* What the CPU backend shows beyond backend.h: which kernels it chose, and how fast the best are by themselves. For tests and
- * for tuning. */
+/* What the CPU backend shows beyond backend.h: which kernels it chose, what they take, and how fast the best are by themselves.
+ * For tests and for tuning. */
 #ifndef CXR_BACKEND_ONEDNN_H
 #define CXR_BACKEND_ONEDNN_H
 #include "backend/backend.h"
@@ -7,6 +7,9 @@
 /* Calls `row` for every oneDNN primitive of the program's plan for max_batch images, in the order of execution, with the node
  * it serves and the library's name for the implementation ("jit_wino_4x3:avx512_core"; reference ones contain "ref"). */
 void cxr_onednn_kernels(const cxr_program *p, void (*row)(void *user, const cxr_node *node, const char *kernel), void *user);
+
+/* Bytes of the parameters that the program keeps in its kernels' layouts. */
+size_t cxr_onednn_weight_bytes(const cxr_program *p);
 
 /* The convolutions of a span by themselves, each by the fastest kernel that the library has for its shape, precision, batch
  * (max_batch) and threads, found by timing all of them: what a program can hope for. INFER: with bias and ReLU. TRAIN: forward

@@ -163,16 +163,15 @@ static void count_reads(infer *f, const cxr_fused *groups, int count, int last)
 static void lower_groups(infer *f, const cxr_fused *groups, int count)
 {
     cxr_lowering *l = f->l;
-    const cxr_program *p = l->p;
-    count_reads(f, groups, count, p->last);
-    f->values[p->input] = cxr_lower_input(l, false);
+    count_reads(f, groups, count, l->plan->last);
+    f->values[l->plan->input] = cxr_lower_input(l, false);
     for (int i = 0; i < count && l->status == CXR_OK; i++) {
         l->node = groups[i].node;
         cxr_value y = lower_group(f, &groups[i]);
         y.md = cxr_md_simplest(&y.md);
         f->values[groups[i].output] = y;
     }
-    cxr_value out = f->values[p->last];
+    cxr_value out = f->values[l->plan->last];
     if (l->status == CXR_OK && l->plan->buffers[out.buffer].base != CXR_AT_ARENA) out = cxr_lower_copy(l, out, &out.md);
     l->plan->out = out;
     l->plan->forward_steps = l->plan->step_count;
@@ -180,14 +179,14 @@ static void lower_groups(infer *f, const cxr_fused *groups, int count)
 
 void cxr_lower_infer(cxr_lowering *l)
 {
-    const cxr_program *p = l->p;
-    const size_t nodes = (size_t)p->last + 1;
+    const cxr_graph *g = l->p->g;
+    const size_t nodes = (size_t)l->plan->last + 1;
     cxr_fused *groups = cxr_mem_new(nodes, sizeof *groups);
-    infer f = {l, p->g, cxr_mem_new(nodes, sizeof *f.values), cxr_mem_new(nodes, sizeof *f.reads)};
+    infer f = {l, g, cxr_mem_new(nodes, sizeof *f.values), cxr_mem_new(nodes, sizeof *f.reads)};
     if (groups == NULL || f.values == NULL || f.reads == NULL)
         cxr_lower_fail(l, dnnl_out_of_memory, "the plan");
     else
-        lower_groups(&f, groups, cxr_graph_fuse(p->g, p->first, p->last, groups));
+        lower_groups(&f, groups, cxr_graph_fuse(g, l->plan->first, l->plan->last, groups));
     cxr_mem_free(groups);
     cxr_mem_free(f.values);
     cxr_mem_free(f.reads);

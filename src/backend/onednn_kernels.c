@@ -1,7 +1,10 @@
 /* Which oneDNN kernel runs what. Channels stay in blocks of 16 (8 before AVX-512) from the first convolution to the last
  * pooling: the library's own choice for strided convolutions is channels-last, whose sums would push the others away from
  * Winograd. Reference implementations, which the library offers for combinations it has no fast kernel for, are 40 times
- * slower and taken only when nothing else exists. */
+ * slower and taken only when nothing else exists.
+ *
+ * Winograd's weights are four times the size, and laid out for one batch size: it is used where a batch has enough tiles to
+ * pay for reading them, and a smaller batch than the program's own shares them or goes without. */
 #include "backend/onednn_plan.h"
 #include <string.h>
 
@@ -55,6 +58,23 @@ static dnnl_status_t conv_describe(dnnl_convolution_desc_t *d, const cxr_lowerin
     return dnnl_invalid_arguments;
 }
 
+#define WINOGRAD_TILES 32
+
+static bool winograd_pays(const cxr_lowering *l)
+{
+    const cxr_shape s = node_of(l)->shape;
+    return (int64_t)l->plan->n * ((s.h + 3) / 4) * ((s.w + 3) / 4) >= WINOGRAD_TILES;
+}
+
+/* Whether the kernel would need another copy of weights than those of the section's first plan, which is for full batches. */
+static bool copies_weights(const cxr_lowering *l, cxr_desc pd)
+{
+    const cxr_plan *first = l->p->plans;
+    while (first != NULL && first->first != l->plan->first) first = first->next;
+    const dnnl_memory_desc_t md = cxr_desc_md(pd, dnnl_query_weights_md);
+    return first != NULL && !cxr_weight_held(l->p, l->node, &md);
+}
+
 cxr_desc cxr_kernel_conv(cxr_lowering *l, const cxr_conv_want *want)
 {
     const cxr_node *v = node_of(l);
@@ -74,9 +94,11 @@ cxr_desc cxr_kernel_conv(cxr_lowering *l, const cxr_conv_want *want)
     cxr_desc found = NULL;
     for (size_t i = 0; i < sizeof tries / sizeof tries[0] && l->status == CXR_OK; i++) {
         dnnl_convolution_desc_t d;
+        const bool winograd = tries[i].alg == dnnl_convolution_winograd;
+        if (winograd && !winograd_pays(l)) continue;
         if (tries[i].src.ndims == 0 || conv_describe(&d, l, want, &tries[i]) != dnnl_success) continue;
         cxr_desc pd = cxr_lower_try(l, &d, post, want->hint);
-        if (pd == NULL) continue;
+        if (pd == NULL || (winograd && want->pass != CXR_BACKWARD_WEIGHTS && copies_weights(l, pd))) continue;
         found = pd;
         if (strstr(cxr_desc_kernel(pd), "ref") == NULL) break;
     }

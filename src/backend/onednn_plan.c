@@ -62,6 +62,12 @@ dnnl_memory_desc_t cxr_md_for_add(const dnnl_memory_desc_t *md)
     return md->padded_dims[1] == md->dims[1] ? *md : cxr_md_of(md->ndims, md->dims, true);
 }
 
+dnnl_memory_desc_t cxr_md_images(dnnl_memory_desc_t md, int n)
+{
+    md.dims[0] = md.padded_dims[0] = n; /* images are outermost in every layout that is used here */
+    return md;
+}
+
 dnnl_memory_desc_t cxr_md_typed(dnnl_memory_desc_t md, dnnl_data_type_t type)
 {
     md.data_type = type;
@@ -274,7 +280,7 @@ cxr_value cxr_lower_input(cxr_lowering *l, bool keep)
 {
     const cxr_program *p = l->p;
     const cxr_value x = cxr_lower_at(l, CXR_AT_INPUT, 0, l->plan->in_md);
-    if (p->g->nodes[p->first].op == CXR_OP_NORMALIZE) return x;
+    if (p->g->nodes[l->plan->first].op == CXR_OP_NORMALIZE) return x;
     if ((x.md.data_type == dnnl_f32 || x.md.data_type == p->type) && !keep) return x;
     const dnnl_memory_desc_t md = cxr_md_typed(x.md, x.md.data_type == p->type ? p->type : dnnl_f32);
     return cxr_lower_copy(l, x, &md);
@@ -343,8 +349,11 @@ static void plan_memory(cxr_lowering *l)
 void cxr_lower_end(cxr_lowering *l)
 {
     cxr_plan *plan = l->plan;
-    if (l->status == CXR_OK && plan->out.buffer >= 0)
-        plan->buffers[plan->out.buffer].last = INT_MAX; /* lent after the last step */
+    if (l->status == CXR_OK && plan->out.buffer >= 0) {
+        cxr_buffer *out = &plan->buffers[plan->out.buffer];
+        out->last = INT_MAX; /* lent after the last step */
+        if (l->p->o.mode == CXR_INFER && out->base == CXR_AT_ARENA) out->base = CXR_AT_OUT;
+    }
     if (l->status == CXR_OK) plan_memory(l);
     for (int i = 0; i < plan->step_count; i++) {
         cxr_step *s = &plan->steps[i];
@@ -379,11 +388,13 @@ static void *address(const cxr_buffer *b, char *const bases[CXR_BASES])
 
 /* Points a step's memories at their buffers. oneDNN zeroes the padding of what it is pointed at, so this must happen when the
  * buffers are the step's to use: just before it runs. */
-static dnnl_status_t bind(const cxr_plan *plan, cxr_step *s, char *const bases[CXR_BASES])
+static dnnl_status_t bind(const cxr_plan *plan, cxr_step *s, const bool moved[CXR_BASES], char *const bases[CXR_BASES])
 {
     dnnl_status_t st = dnnl_success;
-    for (int k = 0; s->primitive != NULL && k < s->arg_count && st == dnnl_success; k++)
-        st = dnnl_memory_set_data_handle(s->args[k].memory, address(&plan->buffers[s->args[k].buffer], bases));
+    for (int k = 0; s->primitive != NULL && k < s->arg_count && st == dnnl_success; k++) {
+        const cxr_buffer *b = &plan->buffers[s->args[k].buffer];
+        if (moved[b->base]) st = dnnl_memory_set_data_handle(s->args[k].memory, address(b, bases));
+    }
     return st;
 }
 
@@ -406,16 +417,17 @@ cxr_status cxr_plan_run(cxr_plan *plan, const cxr_program *p, cxr_pass pass, cha
     const int from = pass == CXR_FORWARD ? 0 : plan->forward_steps;
     const int to = pass == CXR_FORWARD ? plan->forward_steps : plan->step_count;
     char **bound = plan->bound[pass != CXR_FORWARD];
-    const bool moved = memcmp(bound, bases, sizeof plan->bound[0]) != 0;
+    bool moved[CXR_BASES] = {[CXR_AT_FIXED] = bound[CXR_AT_ARENA] == NULL};
+    for (int i = 0; i < CXR_BASES; i++) moved[i] |= bound[i] != bases[i];
     dnnl_status_t st = dnnl_success;
     for (int i = from; i < to; i++) {
         cxr_step *s = &plan->steps[i];
-        if (moved) st = bind(plan, s, bases);
+        st = bind(plan, s, moved, bases);
         if (st == dnnl_success) st = run_step(plan, p, s, bases);
         if (st != dnnl_success) return cxr_dnnl_fail(err, st, "running", p->g->nodes[s->node].name);
     }
     st = dnnl_stream_wait(p->stream);
-    if (st != dnnl_success) return cxr_dnnl_fail(err, st, "running", p->g->nodes[p->last].name);
+    if (st != dnnl_success) return cxr_dnnl_fail(err, st, "running", p->g->nodes[plan->last].name);
     memcpy(bound, bases, sizeof plan->bound[0]);
     return CXR_OK;
 }

@@ -1,5 +1,6 @@
-/* Inside of the CPU backend. A plan is a span lowered, for one batch size, to steps: oneDNN primitives and a few loops of our
- * own. Steps name buffers; a buffer's lifetime is the range of steps that name it, and finishing a plan gives each arena
+/* Inside of the CPU backend. A program is one or two sections, spans that take a batch in slices of their own size
+ * (onednn_sections.c). A plan is a section lowered, for one slice size, to steps: oneDNN primitives and a few loops of our own.
+ * Steps name buffers; a buffer's lifetime is the range of steps that name it, and finishing a plan gives each arena
  * buffer an offset such that buffers alive together never overlap. Scratchpads are buffers that live for one step. */
 #ifndef CXR_BACKEND_ONEDNN_PLAN_H
 #define CXR_BACKEND_ONEDNN_PLAN_H
@@ -11,7 +12,8 @@ typedef enum cxr_pass { CXR_FORWARD, CXR_BACKWARD_DATA, CXR_BACKWARD_WEIGHTS } c
 /* What a buffer's offset counts from. */
 typedef enum cxr_base {
     CXR_AT_ARENA,
-    CXR_AT_INPUT, /* the tensor given to forward */
+    CXR_AT_INPUT, /* the section's input, from the slice's first image */
+    CXR_AT_OUT,   /* the section's output, likewise; training's lies in the arena */
     CXR_AT_DOUT,  /* the tensor given to backward */
     CXR_AT_GRADS, /* the gradients given to backward */
     CXR_AT_FIXED, /* `fixed`: weights, which the program owns */
@@ -58,6 +60,7 @@ typedef struct cxr_step {
 } cxr_step;
 
 typedef struct cxr_plan {
+    int first, last, input;   /* its section's */
     int n;                    /* images */
     dnnl_memory_desc_t in_md; /* of the input tensor it was made for */
     cxr_buffer *buffers;
@@ -84,6 +87,15 @@ typedef struct cxr_weight {
     struct cxr_weight *next;
 } cxr_weight;
 
+/* Nodes first..last of a program, run on `slice` images at a time. */
+typedef struct cxr_section {
+    int first, last, input, slice;
+    char *out; /* of inference: room for the output of max_batch images */
+    size_t out_bytes;
+} cxr_section;
+
+#define CXR_SECTIONS 2
+
 struct cxr_tensor {
     const cxr_backend *backend;
     cxr_dtype type;
@@ -103,8 +115,10 @@ struct cxr_program {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     cxr_weight *weights;
-    cxr_plan *plans; /* for max_batch first */
-    cxr_plan *ran;   /* of the last successful forward; NULL: none */
+    cxr_section sections[CXR_SECTIONS];
+    int section_count;
+    cxr_plan *plans; /* those of full batches first */
+    cxr_plan *ran;   /* of the last successful forward of training; NULL: none */
     uint64_t key;    /* likewise */
     char *arena;
     size_t arena_bytes;
@@ -136,7 +150,8 @@ bool cxr_has_bf16(void);                               /* kernels as fast as f32
 dnnl_memory_desc_t cxr_md_of(int rank, const dnnl_dim_t *dims, bool plain); /* plain or the kernel's choice */
 /* The layout to add in: md, or plain where md pads its channels, which oneDNN's SSE4.1 kernel with ReLU gets wrong. */
 dnnl_memory_desc_t cxr_md_for_add(const dnnl_memory_desc_t *md);
-/* md with elements of another type. */
+/* md for n images; with elements of another type. */
+dnnl_memory_desc_t cxr_md_images(dnnl_memory_desc_t md, int n);
 dnnl_memory_desc_t cxr_md_typed(dnnl_memory_desc_t md, dnnl_data_type_t type);
 bool cxr_md_same(const dnnl_memory_desc_t *a, const dnnl_memory_desc_t *b);
 /* (n, c, 1, 1) without padding is the same bytes in each layout: its plain descriptor then, else md. */
@@ -180,11 +195,23 @@ void cxr_lower_end(cxr_lowering *l);
 void cxr_lower_infer(cxr_lowering *l);
 void cxr_lower_train(cxr_lowering *l);
 
+/* ---- Sections (onednn_sections.c) ---- */
+
+/* Decides on the sections of a program whose span, options and type are set. */
+void cxr_sections_choose(cxr_program *p);
+/* Makes the plans that full batches of layout in_md need, and leaves the output's layout in p->out. */
+cxr_status cxr_sections_plan(cxr_program *p, const dnnl_memory_desc_t *in_md, cxr_error *err);
+/* Runs forward on the images of `in`, into p->out. */
+cxr_status cxr_sections_run(cxr_program *p, const cxr_tensor *in, cxr_error *err);
+void cxr_sections_free(cxr_program *p);
+
 /* ---- Plans, weights (onednn_weights.c) ---- */
 
 void cxr_plan_free(cxr_plan *plan);
 /* Runs the steps of forward or backward on the given bases. */
 cxr_status cxr_plan_run(cxr_plan *plan, const cxr_program *p, cxr_pass pass, char *const bases[CXR_BASES], cxr_error *err);
+/* Whether a weight of the node in that layout exists already. */
+bool cxr_weight_held(const cxr_program *p, int node, const dnnl_memory_desc_t *md);
 /* Reads the parameters that were not read yet; with `all`, every one again. */
 cxr_status cxr_weights_refresh(cxr_program *p, bool all, cxr_error *err);
 void cxr_reordered_free(cxr_program *p);

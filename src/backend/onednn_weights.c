@@ -78,6 +78,13 @@ static cxr_weight *find_weight(cxr_lowering *l, int node, int batchnorm, cxr_rol
     return new_weight(l, (cxr_weight){.node = node, .batchnorm = batchnorm, .role = role, .md = *md});
 }
 
+bool cxr_weight_held(const cxr_program *p, int node, const dnnl_memory_desc_t *md)
+{
+    const cxr_weight *w = p->weights;
+    while (w != NULL && !(w->node == node && w->role == CXR_WEIGHT && cxr_md_same(&w->md, md))) w = w->next;
+    return w != NULL;
+}
+
 cxr_value cxr_lower_weight(cxr_lowering *l, int node, int batchnorm, const dnnl_memory_desc_t *md)
 {
     cxr_weight *w = find_weight(l, node, batchnorm, CXR_WEIGHT, md);

@@ -236,6 +236,33 @@ static void test_batches(void **state)
     close_life(&net);
 }
 
+/* A batch of many slices, the last one smaller, gives what its images give in small batches; bf16 too. */
+static void check_slices(cxr_precision precision, double limit)
+{
+    network net;
+    open_life(&net, 160, 27);
+    const cxr_compile_opts o = {.mode = CXR_INFER, .max_batch = 27, .threads = 2, .precision = precision};
+    cxr_program *p = NULL;
+    must(cpu->compile(&p, &net.g, 1, net.backbone, net.params, &o, &error));
+    float *all = run(&net, p, 0, 27);
+    for (int from = 0; from < 27; from += 9) {
+        float *some = run(&net, p, from, 9);
+        const cxr_gap worst = cxr_gap_of(some, all + (size_t)from * 512, (size_t)9 * 512);
+        if (!(worst.gap <= limit)) fail_msg("precision %d, images from %d: gap %.3g", (int)precision, from, worst.gap);
+        cxr_mem_free(some);
+    }
+    cxr_mem_free(all);
+    cpu->close(&p);
+    close_life(&net);
+}
+
+static void test_slices(void **state)
+{
+    (void)state;
+    check_slices(CXR_PRECISION_F32, CXR_TOLERANCE_NETWORK.forward);
+    if (bf16_here()) check_slices(CXR_PRECISION_BF16, CXR_TOLERANCE_BF16_NETWORK.forward);
+}
+
 /* New parameters count from refresh() on, for each batch size met before; a program compiled afresh gives the same bits. */
 static void test_refresh(void **state)
 {
@@ -390,12 +417,27 @@ static void test_kernels(void **state)
 {
     (void)state;
     network net;
-    open_life(&net, 128, 16);
+    open_life(&net, 128, 32);
     kernel_count count = {0};
     cxr_program *p = compile(&net, 1, net.backbone, CXR_INFER, NULL);
     cxr_onednn_kernels(p, look_at_kernel, &count);
     assert_int_equal(count.kernels, 22);
     assert_int_equal(count.winograd, __builtin_cpu_supports("avx512bw") ? 13 : 0);
+    cpu->close(&p);
+    close_life(&net);
+}
+
+/* Batches smaller than the program's share its weights, or take the plain ones once: not a transformed copy for each size. */
+static void test_weights(void **state)
+{
+    (void)state;
+    network net;
+    open_life(&net, 64, 32);
+    cxr_program *p = compile(&net, 1, net.backbone, CXR_INFER, NULL);
+    const size_t plain = net.g.float_count * sizeof(float), full = cxr_onednn_weight_bytes(p);
+    for (int n = 1; n < 32; n += 6) cxr_mem_free(run(&net, p, 0, n));
+    const size_t all = cxr_onednn_weight_bytes(p);
+    if (all > full + plain) fail_msg("weights of %zu bytes grew from %zu to %zu", plain, full, all);
     cpu->close(&p);
     close_life(&net);
 }
@@ -538,10 +580,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_inference),     cmocka_unit_test(test_training), cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_refresh),       cmocka_unit_test(test_chains),   cmocka_unit_test(test_determinism),
-        cmocka_unit_test(test_kernels),       cmocka_unit_test(test_arena),    cmocka_unit_test(test_misuse),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_inference),   cmocka_unit_test(test_training), cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_slices),      cmocka_unit_test(test_refresh),  cmocka_unit_test(test_chains),
+        cmocka_unit_test(test_determinism), cmocka_unit_test(test_kernels),  cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_arena),       cmocka_unit_test(test_misuse),   cmocka_unit_test(test_out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
