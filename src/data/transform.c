@@ -76,9 +76,9 @@ static void rotate_into(uint8_t *restrict out, const uint8_t *restrict in, int w
     for (int y = 0; y < height; y++, row_x += xy, row_y += yy) {
         int64_t px = row_x, py = row_y;
         for (int x = 0; x < width; x++, px += xx, py += yx) {
-            const int64_t ix = px >> 16, iy = py >> 16;
-            const bool inside = ix >= 0 && ix < width && iy >= 0 && iy < height;
-            *out++ = inside ? in[iy * width + ix] : 0;
+            const uint64_t ix = (uint64_t)(px >> 16), iy = (uint64_t)(py >> 16); /* what is negative is beyond any side */
+            const bool inside = ix < (uint64_t)width && iy < (uint64_t)height;
+            *out++ = inside ? in[iy * (uint64_t)width + ix] : 0;
         }
     }
 }
