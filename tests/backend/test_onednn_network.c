@@ -432,10 +432,10 @@ static void test_weights(void **state)
 {
     (void)state;
     network net;
-    open_life(&net, 64, 32);
+    open_life(&net, 128, 64); /* enough tiles for Winograd in every layer */
     cxr_program *p = compile(&net, 1, net.backbone, CXR_INFER, NULL);
     const size_t plain = net.g.float_count * sizeof(float), full = cxr_onednn_weight_bytes(p);
-    for (int n = 1; n < 32; n += 6) cxr_mem_free(run(&net, p, 0, n));
+    for (int n = 1; n < 64; n += 11) cxr_mem_free(run(&net, p, 0, n));
     const size_t all = cxr_onednn_weight_bytes(p);
     if (all > full + plain) fail_msg("weights of %zu bytes grew from %zu to %zu", plain, full, all);
     cpu->close(&p);
