@@ -27,11 +27,10 @@ static cxr_value summand(infer *f, int node, cxr_value src, const dnnl_memory_de
     return ours && cxr_md_same(&x.md, md) ? x : cxr_lower_copy(f->l, x, md);
 }
 
-static cxr_value lower_conv(infer *f, const cxr_fused *group)
+static cxr_value lower_conv(infer *f, const cxr_fused *group, cxr_value x)
 {
     cxr_lowering *l = f->l;
     const bool folded = group->batchnorm >= 0, sum = group->add_input >= 0;
-    cxr_value x = read_value(f, f->g->nodes[group->node].in[0]);
     cxr_desc pd = cxr_kernel_conv(l, &(cxr_conv_want){CXR_FORWARD, x.md, {0}, folded, sum, group->relu, NULL});
     const dnnl_memory_desc_t in = cxr_desc_md(pd, dnnl_query_src_md), out = cxr_desc_md(pd, dnnl_query_dst_md);
     const dnnl_memory_desc_t weights = cxr_desc_md(pd, dnnl_query_weights_md);
@@ -124,19 +123,48 @@ static cxr_value alias(cxr_lowering *l, cxr_value x)
     return x;
 }
 
+static int first_input(const cxr_graph *g, const cxr_fused *group)
+{
+    return g->nodes[group->normalize >= 0 ? group->normalize : group->node].in[0];
+}
+
+static cxr_value lower_relu(cxr_lowering *l, cxr_value x)
+{
+    return lower_simple(l, cxr_kernel_relu(l, &x.md, NULL), x);
+}
+
+/* The first convolution, of pixels: on themselves, or on three normalised channels where the library is slow at that. */
+static cxr_value lower_first(infer *f, const cxr_fused *group, cxr_value x)
+{
+    cxr_value y;
+    if (cxr_lower_grey(f->l, group, x, &y)) return group->relu ? lower_relu(f->l, y) : y;
+    f->l->node = group->normalize;
+    x = lower_loop(f->l, group->normalize, cxr_loop_normalize, x);
+    f->l->node = group->node;
+    return lower_conv(f, group, x);
+}
+
+static cxr_value lower_maxpool(cxr_lowering *l, const cxr_fused *group, cxr_value x)
+{
+    bool relu = group->relu;
+    const cxr_value y = lower_simple(l, cxr_kernel_maxpool(l, &x.md, &relu), x);
+    return group->relu && !relu ? lower_relu(l, y) : y;
+}
+
 static cxr_value lower_group(infer *f, const cxr_fused *group)
 {
     cxr_lowering *l = f->l;
     const cxr_op op = f->g->nodes[group->node].op;
-    if (op == CXR_OP_CONV) return lower_conv(f, group);
     if (op == CXR_OP_ADD) return lower_add(f, group->node);
-    cxr_value x = read_value(f, f->g->nodes[group->node].in[0]);
-    if (op == CXR_OP_MAXPOOL) return lower_simple(l, cxr_kernel_pool(l, &x.md, NULL), x);
+    cxr_value x = read_value(f, first_input(f->g, group));
+    if (group->normalize >= 0) return lower_first(f, group, x);
+    if (op == CXR_OP_CONV) return lower_conv(f, group, x);
+    if (op == CXR_OP_MAXPOOL) return lower_maxpool(l, group, x);
     if (op != CXR_OP_NORMALIZE) x = as_f32(l, x);
     switch (op) {
     case CXR_OP_NORMALIZE: return lower_loop(l, group->node, cxr_loop_normalize, x);
     case CXR_OP_BATCHNORM: return lower_batchnorm(f, group->node, x);
-    case CXR_OP_RELU: return lower_simple(l, cxr_kernel_relu(l, &x.md, NULL), x);
+    case CXR_OP_RELU: return lower_relu(l, x);
     case CXR_OP_AVGPOOL: return lower_simple(l, cxr_kernel_pool(l, &x.md, NULL), x);
     case CXR_OP_LINEAR: return lower_linear(l, group->node, x);
     case CXR_OP_DROPOUT: return alias(l, x);
@@ -153,7 +181,7 @@ static void count_reads(infer *f, const cxr_fused *groups, int count, int last)
 {
     for (int i = 0; i < count; i++) {
         const cxr_node *v = &f->g->nodes[groups[i].node];
-        f->reads[v->in[0]]++;
+        f->reads[first_input(f->g, &groups[i])]++;
         if (v->op == CXR_OP_ADD) f->reads[v->in[1]]++;
         if (groups[i].add_input >= 0) f->reads[groups[i].add_input]++;
     }
@@ -185,8 +213,10 @@ void cxr_lower_infer(cxr_lowering *l)
     infer f = {l, g, cxr_mem_new(nodes, sizeof *f.values), cxr_mem_new(nodes, sizeof *f.reads)};
     if (groups == NULL || f.values == NULL || f.reads == NULL)
         cxr_lower_fail(l, dnnl_out_of_memory, "the plan");
-    else
-        lower_groups(&f, groups, cxr_graph_fuse(g, l->plan->first, l->plan->last, groups));
+    else {
+        const int first = l->plan->first, last = l->plan->last;
+        lower_groups(&f, groups, cxr_graph_fuse_grey(g, first, last, groups, cxr_graph_fuse(g, first, last, groups)));
+    }
     cxr_mem_free(groups);
     cxr_mem_free(f.values);
     cxr_mem_free(f.reads);

@@ -41,8 +41,7 @@ static dnnl_status_t conv_describe(dnnl_convolution_desc_t *d, const cxr_lowerin
                                    const conv_try *t)
 {
     const cxr_node *v = node_of(l);
-    const int in = in_shape(l).c;
-    const dnnl_dim_t wide[4] = {v->shape.c, in, v->kernel, v->kernel};
+    const dnnl_dim_t wide[4] = {v->shape.c, t->src.dims[1], v->kernel, v->kernel};
     const dnnl_data_type_t type = want->pass == CXR_BACKWARD_WEIGHTS ? dnnl_f32 : l->p->type; /* gradients add up in f32 */
     const dnnl_memory_desc_t w = cxr_md_typed(cxr_md_of(4, wide, false), type), b = cxr_md_of(1, wide, false);
     const dnnl_dims_t stride = {v->stride, v->stride}, pad = {v->pad, v->pad};
@@ -107,9 +106,22 @@ cxr_desc cxr_kernel_conv(cxr_lowering *l, const cxr_conv_want *want)
     return found;
 }
 
+cxr_desc cxr_kernel_grey(cxr_lowering *l)
+{
+    const cxr_shape in = in_shape(l);
+    const int n = l->plan->n;
+    const conv_try t = {dnnl_convolution_direct, cxr_md_typed(cxr_md_plain(n, (cxr_shape){1, in.h, in.w}), l->p->type),
+                        cxr_md_typed(cxr_md_blocked(n, node_of(l)->shape), l->p->type)};
+    dnnl_convolution_desc_t d;
+    if (t.dst.padded_dims[1] != t.dst.dims[1] || conv_describe(&d, l, &(cxr_conv_want){.bias = true}, &t) != dnnl_success)
+        return NULL;
+    cxr_desc pd = cxr_lower_try(l, &d, NULL, NULL);
+    return pd != NULL && strstr(cxr_desc_kernel(pd), "ref") == NULL ? pd : NULL;
+}
+
 /* ---- Pooling ---- */
 
-cxr_desc cxr_kernel_pool(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc hint)
+static dnnl_status_t pool_describe(dnnl_pooling_desc_t *d, const cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc hint)
 {
     const cxr_node *v = node_of(l);
     const cxr_shape in = in_shape(l);
@@ -118,13 +130,28 @@ cxr_desc cxr_kernel_pool(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc 
     const dnnl_dims_t kernel = {max ? v->kernel : in.h, max ? v->kernel : in.w};
     const dnnl_dims_t stride = {max ? v->stride : 1, max ? v->stride : 1}, pad = {max ? v->pad : 0, max ? v->pad : 0};
     const dnnl_prop_kind_t kind = l->p->o.mode == CXR_TRAIN ? dnnl_forward_training : dnnl_forward_inference;
-    dnnl_memory_desc_t y = cxr_md_typed(cxr_md_any(l->plan->n, v->shape), x->data_type);
-    if (hint != NULL) y = cxr_desc_md(hint, dnnl_query_dst_md);
+    const dnnl_memory_desc_t any = cxr_md_typed(cxr_md_any(l->plan->n, v->shape), x->data_type);
+    if (hint == NULL) return dnnl_pooling_forward_desc_init(d, kind, alg, x, &any, stride, kernel, pad, pad);
+    const dnnl_memory_desc_t y = cxr_desc_md(hint, dnnl_query_dst_md);
+    return dnnl_pooling_backward_desc_init(d, alg, x, &y, stride, kernel, pad, pad);
+}
+
+cxr_desc cxr_kernel_pool(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc hint)
+{
     dnnl_pooling_desc_t d;
-    const dnnl_status_t st = hint == NULL ? dnnl_pooling_forward_desc_init(&d, kind, alg, x, &y, stride, kernel, pad, pad)
-                                          : dnnl_pooling_backward_desc_init(&d, alg, x, &y, stride, kernel, pad, pad);
+    const dnnl_status_t st = pool_describe(&d, l, x, hint);
     cxr_lower_fail(l, st, "the choice of a kernel");
     return st == dnnl_success ? cxr_lower_desc(l, &d, NULL, hint) : NULL;
+}
+
+cxr_desc cxr_kernel_maxpool(cxr_lowering *l, const dnnl_memory_desc_t *x, bool *relu)
+{
+    dnnl_pooling_desc_t d;
+    const dnnl_post_ops_t post = post_ops(l, false, *relu);
+    cxr_desc pd = post != NULL && pool_describe(&d, l, x, NULL) == dnnl_success ? cxr_lower_try(l, &d, post, NULL) : NULL;
+    (void)dnnl_post_ops_destroy(post);
+    *relu = pd != NULL && strstr(cxr_desc_kernel(pd), "ref") == NULL;
+    return *relu ? pd : cxr_kernel_pool(l, x, NULL);
 }
 
 /* ---- Batch norm, ReLU, add ---- */

@@ -80,8 +80,10 @@ typedef struct cxr_weight {
     cxr_role role;
     dnnl_memory_desc_t md;
     float *data;
-    float *bias;              /* folded batch norm's; NULL: none */
-    double *scale;            /* likewise: of each output channel */
+    float *bias;   /* folded batch norm's; NULL: none */
+    double *scale; /* likewise: of each output channel */
+    bool grey;     /* one channel, of cxr_fold_grey(), with its */
+    float *border;
     dnnl_primitive_t reorder; /* canonical to md; NULL: same layout, or Winograd's */
     bool ready;               /* data holds the parameters */
     struct cxr_weight *next;
@@ -185,6 +187,8 @@ void cxr_lower_add_to(cxr_lowering *l, cxr_value x, cxr_value to);
 /* A parameter as a value: in layout md (role CXR_WEIGHT; batchnorm >= 0: folded), or a vector as it is. */
 cxr_value cxr_lower_weight(cxr_lowering *l, int node, int batchnorm, const dnnl_memory_desc_t *md);
 cxr_value cxr_lower_folded_bias(cxr_lowering *l, int node, int batchnorm, const dnnl_memory_desc_t *md);
+/* Those of a first convolution that reads pixels: weights in layout md, bias, border. */
+void cxr_lower_grey_weight(cxr_lowering *l, const cxr_fused *group, const dnnl_memory_desc_t *md, cxr_value out[3]);
 cxr_value cxr_lower_vector(cxr_lowering *l, int node, cxr_role role);
 /* The span's input in the program's type or f32, or as pixels where the first node reads those. With `keep` it
  * outlives the caller's tensor. */
@@ -193,6 +197,9 @@ cxr_value cxr_lower_input(cxr_lowering *l, bool keep);
 void cxr_lower_end(cxr_lowering *l);
 
 void cxr_lower_infer(cxr_lowering *l);
+/* A convolution joined to the normalize node before it, of pixels x; false where the library has no fast kernel for it
+ * (onednn_grey.c). */
+bool cxr_lower_grey(cxr_lowering *l, const cxr_fused *group, cxr_value x, cxr_value *y);
 void cxr_lower_train(cxr_lowering *l);
 
 /* ---- Sections (onednn_sections.c) ---- */
@@ -227,6 +234,10 @@ typedef struct cxr_conv_want {
 
 cxr_desc cxr_kernel_conv(cxr_lowering *l, const cxr_conv_want *want);
 /* Forward when hint is NULL. Both take and give the layout x. */
+/* One channel of pixels in, blocks out, no ReLU; NULL when there is no fast kernel. */
+cxr_desc cxr_kernel_grey(cxr_lowering *l);
+/* Forward of inference; *relu: done by it. Takes and gives the layout x. */
+cxr_desc cxr_kernel_maxpool(cxr_lowering *l, const dnnl_memory_desc_t *x, bool *relu);
 cxr_desc cxr_kernel_pool(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc hint);
 cxr_desc cxr_kernel_batchnorm(cxr_lowering *l, const dnnl_memory_desc_t *x);
 cxr_desc cxr_kernel_relu(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc hint);

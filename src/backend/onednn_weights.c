@@ -10,6 +10,7 @@ static void free_weight(cxr_weight *w)
     cxr_mem_free(w->data);
     cxr_mem_free(w->bias);
     cxr_mem_free(w->scale);
+    cxr_mem_free(w->border);
     cxr_mem_free(w);
 }
 
@@ -48,10 +49,15 @@ static cxr_weight *make_weight(cxr_program *p, cxr_weight like)
     const size_t channels = (size_t)p->g->nodes[like.node].shape.c;
     w->data = cxr_mem_new_raw(dnnl_memory_desc_get_size(&like.md), 1);
     bool ok = w->data != NULL && make_reorder(p, w) == dnnl_success;
-    if (ok && like.batchnorm >= 0) {
+    if (ok && like.batchnorm >= 0 && !like.grey) {
         w->bias = cxr_mem_new_aligned(channels, sizeof *w->bias);
         w->scale = cxr_mem_new(channels, sizeof *w->scale);
         ok = w->bias != NULL && w->scale != NULL;
+    }
+    if (ok && like.grey) {
+        w->bias = cxr_mem_new_aligned(channels, sizeof *w->bias);
+        w->border = cxr_mem_new_aligned(cxr_conv_inside(p->g, like.node).outside * channels, sizeof *w->border);
+        ok = w->bias != NULL && w->border != NULL;
     }
     if (ok) return w;
     free_weight(w);
@@ -97,6 +103,21 @@ cxr_value cxr_lower_folded_bias(cxr_lowering *l, int node, int batchnorm, const 
     const dnnl_memory_desc_t vector = cxr_md_of(1, &channels, true);
     cxr_weight *w = find_weight(l, node, batchnorm, CXR_WEIGHT, md);
     return w == NULL ? (cxr_value){vector, -1} : cxr_lower_fixed(l, w->bias, vector);
+}
+
+void cxr_lower_grey_weight(cxr_lowering *l, const cxr_fused *group, const dnnl_memory_desc_t *md, cxr_value out[3])
+{
+    const dnnl_dim_t channels = l->p->g->nodes[group->node].shape.c;
+    const dnnl_dim_t outside = channels * (dnnl_dim_t)cxr_conv_inside(l->p->g, group->node).outside;
+    cxr_weight like = {.node = group->node, .batchnorm = group->batchnorm, .role = CXR_WEIGHT, .md = *md, .grey = true};
+    cxr_weight *w = l->status == CXR_OK ? l->p->weights : NULL;
+    while (w != NULL && !(w->grey && w->node == like.node && cxr_md_same(&w->md, md))) w = w->next;
+    if (w == NULL && l->status == CXR_OK) w = new_weight(l, like);
+    const dnnl_memory_desc_t mds[] = {*md, cxr_md_of(1, &channels, true), cxr_md_of(1, &outside, true)};
+    for (int i = 0; i < 3; i++) {
+        out[i] = (cxr_value){mds[i], -1};
+        if (w != NULL) out[i] = cxr_lower_fixed(l, i == 0 ? w->data : i == 1 ? w->bias : w->border, mds[i]);
+    }
 }
 
 cxr_value cxr_lower_vector(cxr_lowering *l, int node, cxr_role role)
@@ -150,6 +171,11 @@ static dnnl_status_t read_weight(const cxr_program *p, cxr_weight *w, float *fol
     const cxr_param *param = cxr_graph_param(p->g, w->node, w->role);
     const float *from = p->params + param->offset;
     const size_t channels = (size_t)param->dims[0];
+    if (w->grey) {
+        float *to = w->reorder == NULL ? w->data : fold;
+        if (!cxr_fold_grey(p->g, p->params, w->node, w->batchnorm, to, w->bias, w->border)) return dnnl_invalid_arguments;
+        return w->reorder == NULL ? dnnl_success : run_reorder(p, w, to);
+    }
     for (size_t o = 0; w->batchnorm >= 0 && o < channels; o++)
         w->scale[o] = cxr_fold_scale(p->g, p->params, w->batchnorm, o, &w->bias[o]);
     if (cxr_winograd_knows(&w->md)) {
@@ -171,7 +197,7 @@ static size_t fold_room(const cxr_program *p)
     size_t most = 0;
     for (const cxr_weight *w = p->weights; w != NULL; w = w->next) {
         const size_t count = cxr_graph_param(p->g, w->node, w->role)->count;
-        if (!w->ready && w->batchnorm >= 0 && w->reorder != NULL && count > most) most = count;
+        if (!w->ready && (w->batchnorm >= 0 || w->grey) && w->reorder != NULL && count > most) most = count;
     }
     return most;
 }

@@ -121,14 +121,31 @@ void cxr_fold_batchnorm(const cxr_graph *g, const float *params, int conv, int b
 /* A group of nodes that one inference kernel may run: a convolution [+ batch norm] [+ add] [+ ReLU], or any single node. */
 typedef struct cxr_fused {
     int node;      /* the convolution, or the single node */
+    int normalize; /* -1: none; see cxr_graph_fuse_grey() */
     int batchnorm; /* -1: none */
     int add_input; /* -1: none; else the node whose output is added */
-    bool relu;
-    int output; /* the node whose value the group produces */
+    bool relu;     /* of a single node: a max pool's, see cxr_graph_fuse_grey() */
+    int output;    /* the node whose value the group produces */
 } cxr_fused;
 /* Covers nodes first..last (inclusive) in order. `out` has room for last - first + 1. Returns how many groups. A value read
  * by two consumers is never fused away. An add's other operand always comes from an earlier group. */
 int cxr_graph_fuse(const cxr_graph *g, int first, int last, cxr_fused *out);
+
+/* Joins the normalize node of a span's groups to the first convolution where that alone reads it, and moves the convolution's
+ * ReLU behind a max pool that alone reads it: max and ReLU commute, and what the border lacks is added before them. Returns the
+ * new number of groups. */
+int cxr_graph_fuse_grey(const cxr_graph *g, int first, int last, cxr_fused *groups, int count);
+/* Outputs (y0..y1, x0..x1) of a convolution whose windows lie inside the image, ends excluded, and how many do not. */
+typedef struct cxr_inside {
+    int y0, y1, x0, x1;
+    size_t outside;
+} cxr_inside;
+cxr_inside cxr_conv_inside(const cxr_graph *g, int conv);
+#define CXR_GREY_TAPS 121 /* of the largest kernel that folds, 11 x 11 */
+/* The normalize node before a convolution, and batch norm (-1: none) behind it, folded into it: y = conv(pixel - 128, weight) +
+ * bias + border, in double. weight: (out, 1, k, k); border: for each output outside, row by row, `out` values. False: too large
+ * a kernel. */
+bool cxr_fold_grey(const cxr_graph *g, const float *params, int conv, int batchnorm, float *weight, float *bias, float *border);
 /* Consumers of a node's value inside first..last. */
 int cxr_graph_uses(const cxr_graph *g, int node, int first, int last);
 #endif

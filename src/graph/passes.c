@@ -65,7 +65,7 @@ static bool follows(const cxr_graph *g, int value, int next, cxr_op op, int firs
 
 static cxr_fused fuse_conv(const cxr_graph *g, int conv, int first, int last)
 {
-    cxr_fused f = {.node = conv, .batchnorm = -1, .add_input = -1, .output = conv};
+    cxr_fused f = {.node = conv, .normalize = -1, .batchnorm = -1, .add_input = -1, .output = conv};
     int next = conv + 1;
     if (follows(g, f.output, next, CXR_OP_BATCHNORM, first, last)) f.batchnorm = f.output = next++;
     if (follows(g, f.output, next, CXR_OP_ADD, first, last)) {
@@ -84,7 +84,7 @@ int cxr_graph_fuse(const cxr_graph *g, int first, int last, cxr_fused *out)
 {
     int count = 0;
     for (int i = first; i <= last;) {
-        cxr_fused f = {.node = i, .batchnorm = -1, .add_input = -1, .output = i};
+        cxr_fused f = {.node = i, .normalize = -1, .batchnorm = -1, .add_input = -1, .output = i};
         if (g->nodes[i].op == CXR_OP_CONV) f = fuse_conv(g, i, first, last);
         out[count++] = f;
         i = f.output + 1;

@@ -193,6 +193,25 @@ static void test_every_convolution_fuses(void **state)
     cxr_graph_free(&g);
 }
 
+static void test_grey_joins_the_first_convolution(void **state)
+{
+    (void)state;
+    cxr_graph g;
+    cxr_fused groups[128];
+    network_open(&g, "resnet18", 64, true);
+    const int last = g.node_count - 1, before = cxr_graph_fuse(&g, 1, last, groups);
+    const int count = cxr_graph_fuse_grey(&g, 1, last, groups, before), pool = node_named(&g, "maxpool");
+    assert_int_equal(count, before - 1);
+    assert_true(groups[0].node == node_named(&g, "conv1") && groups[0].normalize == 1 && !groups[0].relu);
+    assert_true(groups[1].node == pool && groups[1].relu && groups[1].normalize == -1);
+    assert_int_equal(groups[0].output, pool - 1);
+    for (int i = 2; i < count; i++) assert_int_equal(groups[i].normalize, -1);
+    const int rest = cxr_graph_fuse(&g, 2, last, groups);
+    assert_int_equal(cxr_graph_fuse_grey(&g, 2, last, groups, rest), rest);
+    assert_int_equal(cxr_graph_fuse_grey(&g, 1, 1, groups, cxr_graph_fuse(&g, 1, 1, groups)), 1);
+    cxr_graph_free(&g);
+}
+
 static void test_add_reads_the_shortcut(void **state)
 {
     (void)state;
@@ -324,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_cost_is_pytorchs),
         cmocka_unit_test(test_cuts),
         cmocka_unit_test(test_every_convolution_fuses),
+        cmocka_unit_test(test_grey_joins_the_first_convolution),
         cmocka_unit_test(test_add_reads_the_shortcut),
         cmocka_unit_test(test_groups_of_parts),
         cmocka_unit_test(test_shared_values_stay),
