@@ -65,17 +65,45 @@ void cxr_loop_normalize(const cxr_loop_args *a)
     cxr_team_run(a->threads, normalize_images, &job);
 }
 
-/* mask is what x is multiplied by: 0 or 1 / (1 - rate). See cxr_dropout_keep(). */
-void cxr_loop_dropout(const cxr_loop_args *a)
+typedef struct dropout_job {
+    const float *x;
+    float *y, *mask;
+    size_t count;
+    uint64_t key;
+    float rate, scale;
+} dropout_job;
+
+/* Six multiplications of 64 bits an element: vectors of them are several times as fast. */
+__attribute__((target_clones("avx512f", "avx2", "default"))) static void drop(const dropout_job *job, size_t from, size_t to)
 {
-    const float *x = a->x[0], rate = node_of(a)->rate, scale = 1.0f / (1.0f - rate);
-    float *y = a->x[1], *mask = a->x[2];
-    const uint64_t key = cxr_rng_key(a->key, CXR_FOR_DROPOUT, 0, (uint64_t)a->node);
-    const size_t count = (size_t)a->n * cxr_shape_count(node_of(a)->shape);
-    for (size_t e = 0; e < count; e++) {
+    const float *restrict x = job->x, rate = job->rate, scale = job->scale;
+    float *restrict y = job->y, *restrict mask = job->mask;
+    const uint64_t key = job->key;
+    for (size_t e = from; e < to; e++) {
         mask[e] = cxr_rng_uniform(key, e) >= rate ? scale : 0.0f;
         y[e] = x[e] * mask[e];
     }
+}
+
+static void drop_share(void *ctx, int index, int count)
+{
+    const dropout_job *job = ctx;
+    const size_t each = job->count / (size_t)count;
+    drop(job, (size_t)index * each, index + 1 == count ? job->count : ((size_t)index + 1) * each);
+}
+
+/* mask is what x is multiplied by: 0 or 1 / (1 - rate). See cxr_dropout_keep(). */
+void cxr_loop_dropout(const cxr_loop_args *a)
+{
+    const float rate = node_of(a)->rate;
+    dropout_job job = {.x = a->x[0],
+                       .y = a->x[1],
+                       .mask = a->x[2],
+                       .count = (size_t)a->n * cxr_shape_count(node_of(a)->shape),
+                       .key = cxr_rng_key(a->key, CXR_FOR_DROPOUT, 0, (uint64_t)a->node),
+                       .rate = rate,
+                       .scale = 1.0f / (1.0f - rate)};
+    cxr_team_run(a->threads, drop_share, &job);
 }
 
 void cxr_loop_dropout_backward(const cxr_loop_args *a)

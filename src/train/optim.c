@@ -27,7 +27,10 @@ void cxr_optim_close(cxr_optim *o)
     *o = (cxr_optim){0};
 }
 
-static void adam(const cxr_optim *o, const cxr_param *p, float *restrict w, const float *restrict grad, double lr)
+/* One build of the loops for each width of vectors; the loader chooses. Element-wise, so all give the same bits. */
+#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+
+CLONES static void adam(const cxr_optim *o, const cxr_param *p, float *restrict w, const float *restrict grad, double lr)
 {
     float *restrict m = o->m + (p->offset - o->first), *restrict v = o->v + (p->offset - o->first);
     const float step = (float)(lr / (1.0 - pow(BETA1, (double)o->steps)));
@@ -45,7 +48,7 @@ static void adam(const cxr_optim *o, const cxr_param *p, float *restrict w, cons
     }
 }
 
-static void sgd(const cxr_optim *o, const cxr_param *p, float *restrict w, const float *restrict grad, double lr)
+CLONES static void sgd(const cxr_optim *o, const cxr_param *p, float *restrict w, const float *restrict grad, double lr)
 {
     float *restrict velocity = o->m + (p->offset - o->first);
     const float rate = (float)lr, decay = o->weight_decay, momentum = o->momentum;
