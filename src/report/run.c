@@ -19,7 +19,12 @@ typedef struct run {
     cxr_dataset data;
     cxr_model *model;
     cxr_trainer *trainer;
+    int unsaved;    /* epochs finished since their files were written */
+    double written; /* when */
+    float *best;    /* the best epoch's parameters right of the cut, where it is unsaved; NULL: none were */
 } run;
+
+#define MOST_REST 5.0 /* seconds between writings that short epochs may share */
 
 /* Does `call` with the path of a file of the run as `path`. */
 #define WITH_PATH(st, r, name, call)                                                                                           \
@@ -61,18 +66,11 @@ static void close_run(run *r)
     cxr_trainer_close(&r->trainer);
     cxr_model_close(&r->model);
     cxr_dataset_close(&r->data);
+    cxr_mem_free(r->best);
     if (r->log != NULL) (void)fclose(r->log);
 }
 
 /* ---- What happens while it trains ---- */
-
-static cxr_status save_checkpoint(void *user, const cxr_trainer *t, cxr_error *err)
-{
-    const run *r = user;
-    cxr_status st;
-    WITH_PATH(st, r, CXR_RUN_CHECKPOINT, cxr_checkpoint_write(t, path, err));
-    return st;
-}
 
 static cxr_status save_model(const run *r, const char *name, cxr_error *err)
 {
@@ -81,28 +79,94 @@ static cxr_status save_model(const run *r, const char *name, cxr_error *err)
     return st;
 }
 
-/* The checkpoint comes last: killed before it, the epoch is done again and writes the same files. */
-static cxr_status save_epoch(void *user, const cxr_trainer *t, bool best, cxr_error *err)
+static void swap(float *restrict a, float *restrict b, size_t count)
 {
-    const run *r = user;
-    const size_t rows = (size_t)t->state.epoch;
-    cxr_status st = best ? save_model(r, CXR_RUN_BEST, err) : CXR_OK;
-    if (st == CXR_OK) st = save_model(r, CXR_RUN_LAST, err);
-    if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_RESULTS, cxr_write_results(path, t->state.history, rows, err));
-    if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_PLOT, cxr_plot_results(path, t->state.history, rows, err));
-    if (st == CXR_OK) st = save_checkpoint(user, t, err);
-    const cxr_epoch *e = &t->state.history[rows - 1];
+    for (size_t i = 0; i < count; i++) {
+        const float x = a[i];
+        a[i] = b[i];
+        b[i] = x;
+    }
+}
+
+/* Between two epochs the model is the last one's. */
+static bool between_epochs(const cxr_train_state *s)
+{
+    return s->done == 0;
+}
+
+/* Where the model has moved on since the best epoch, that one's parameters are swapped in for the writing. */
+static cxr_status save_best(run *r, cxr_error *err)
+{
+    const cxr_train_state *s = &r->trainer->state;
+    const cxr_optim *o = &r->trainer->optim;
+    if (s->best_epoch == s->epoch && between_epochs(s)) return save_model(r, CXR_RUN_BEST, err);
+    swap(r->model->params + o->first, r->best, o->count);
+    const cxr_status st = save_model(r, CXR_RUN_BEST, err);
+    swap(r->model->params + o->first, r->best, o->count);
+    return st;
+}
+
+/* What finished epochs left to write. */
+static cxr_status save_finished(run *r, cxr_error *err)
+{
+    const cxr_train_state *s = &r->trainer->state;
+    const size_t rows = (size_t)s->epoch;
+    if (r->unsaved == 0) return CXR_OK;
+    cxr_status st = s->best_epoch > s->epoch - r->unsaved ? save_best(r, err) : CXR_OK;
+    if (st == CXR_OK && between_epochs(s)) st = save_model(r, CXR_RUN_LAST, err);
+    if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_RESULTS, cxr_write_results(path, s->history, rows, err));
+    if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_PLOT, cxr_plot_results(path, s->history, rows, err));
+    if (st == CXR_OK) r->unsaved = 0;
+    return st;
+}
+
+/* The checkpoint comes last: killed before it, what it stands for is done again and writes the same files. */
+static cxr_status save_checkpoint(void *user, const cxr_trainer *t, cxr_error *err)
+{
+    run *r = user;
+    cxr_status st = save_finished(r, err);
+    if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_CHECKPOINT, cxr_checkpoint_write(t, path, err));
+    r->written = cxr_now();
+    return st;
+}
+
+static void log_epoch(const run *r, const cxr_trainer *t)
+{
+    const cxr_epoch *e = &t->state.history[t->state.epoch - 1];
     cxr_log(&r->hooks, CXR_DEBUG,
             "epoch %d: train loss %.4f, validation loss %.4f, accuracy %.4f, %.1f s, %.1f images/s, waiting %.0f %%", e->epoch,
             e->train_loss, e->val_loss, e->val_accuracy, e->seconds, e->images_per_second,
             e->seconds > 0 ? 100.0 * t->waited / e->seconds : 0.0);
-    return st;
+}
+
+/* The best epoch's parameters, until they are written. */
+static cxr_status keep_best(run *r, cxr_error *err)
+{
+    const cxr_optim *o = &r->trainer->optim;
+    if (r->best == NULL) r->best = cxr_mem_new(o->count, sizeof *r->best);
+    if (r->best == NULL) return cxr_mem_fail(err, "the best epoch's parameters");
+    memcpy(r->best, r->model->params + o->first, o->count * sizeof *r->best);
+    return CXR_OK;
+}
+
+/* Epochs that take less time than their files share a writing. */
+static cxr_status after_epoch(void *user, const cxr_trainer *t, bool best, cxr_error *err)
+{
+    run *r = user;
+    const double rest = t->opts->checkpoint_seconds < MOST_REST ? t->opts->checkpoint_seconds : MOST_REST;
+    r->unsaved++;
+    log_epoch(r, t);
+    if (cxr_now() - r->written >= rest) return save_checkpoint(r, t, err);
+    return best ? keep_best(r, err) : CXR_OK;
 }
 
 static cxr_status run_trainer(run *r, cxr_train_result *result, cxr_error *err)
 {
-    const cxr_train_events events = {.checkpoint = save_checkpoint, .epoch = save_epoch, .user = r};
-    const cxr_status st = cxr_trainer_run(r->trainer, &events, err);
+    const cxr_train_events events = {.checkpoint = save_checkpoint, .epoch = after_epoch, .user = r};
+    cxr_status st = cxr_trainer_run(r->trainer, &events, err);
+    if (st == CXR_OK && r->unsaved > 0) st = save_checkpoint(r, r->trainer, err);
+    if (st != CXR_OK && save_finished(r, NULL) != CXR_OK) /* what was good stays; the first failure is told */
+        cxr_log(&r->hooks, CXR_WARNING, "%s: the last finished epochs could not be saved", r->folder);
     const cxr_train_state *s = &r->trainer->state;
     if (result != NULL)
         *result = (cxr_train_result){.epochs_done = s->epoch,
