@@ -23,6 +23,12 @@ typedef struct cxr_compile_opts {
     const cxr_program *producer; /* the program whose output will be the input: its layout is adopted; NULL: host tensors */
 } cxr_compile_opts;
 
+/* A program's output, one image of it, as bytes in the backend's own layout. */
+typedef struct cxr_form {
+    size_t image_bytes;
+    char name[192]; /* library, instruction set, precision, layout: programs of one name give the same bytes */
+} cxr_form;
+
 typedef struct cxr_backend {
     const char *name; /* "reference", "cpu", "cuda" */
 
@@ -33,6 +39,14 @@ typedef struct cxr_backend {
     cxr_status (*tensor_write)(cxr_tensor *t, int n, const void *host, cxr_error *err);
     /* Copies the images a tensor holds out, as plain f32 (n, c, h, w). */
     cxr_status (*tensor_read)(const cxr_tensor *t, float *host, cxr_error *err);
+
+    /* What a program gives, kept and given back bit for bit. keep_new: a tensor of the form that p gives for full batches,
+     * freed by tensor_free. keep_save copies the images that t, an output of p, holds to `images`, back to back, in the form of
+     * `like`, such a tensor. keep_load makes it hold the n images copied from there. */
+    void (*keep_form)(const cxr_program *p, cxr_form *out);
+    cxr_status (*keep_new)(cxr_tensor **out, const cxr_program *p, cxr_error *err);
+    cxr_status (*keep_save)(const cxr_tensor *t, const cxr_tensor *like, void *images, cxr_error *err);
+    cxr_status (*keep_load)(cxr_tensor *t, int n, const void *images, cxr_error *err);
 
     /* Compiles nodes first..last (inclusive). The span's input is the one node before `first` that it reads (node 0's pixels
      * when first is 1). `params` is canonical, lent until close, and re-read only by refresh(); compile reads it once. A TRAIN

@@ -59,17 +59,17 @@ static cxr_status tensor_write(cxr_tensor *t, int n, const void *host, cxr_error
     return CXR_OK;
 }
 
-static dnnl_status_t reorder_out(const cxr_tensor *t, const dnnl_memory_desc_t *plain, float *host, dnnl_engine_t engine)
+static dnnl_status_t reorder_out(const cxr_tensor *t, const dnnl_memory_desc_t *md, void *host, dnnl_engine_t engine)
 {
     dnnl_primitive_desc_t pd = NULL;
     dnnl_primitive_t reorder = NULL;
     dnnl_memory_t from = NULL, to = NULL;
     dnnl_stream_t stream = NULL;
     dnnl_status_t st = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
-    if (st == dnnl_success) st = dnnl_reorder_primitive_desc_create(&pd, &t->md, engine, plain, engine, NULL);
+    if (st == dnnl_success) st = dnnl_reorder_primitive_desc_create(&pd, &t->md, engine, md, engine, NULL);
     if (st == dnnl_success) st = dnnl_primitive_create(&reorder, pd);
     if (st == dnnl_success) st = dnnl_memory_create(&from, &t->md, engine, t->data);
-    if (st == dnnl_success) st = dnnl_memory_create(&to, plain, engine, host);
+    if (st == dnnl_success) st = dnnl_memory_create(&to, md, engine, host);
     if (st == dnnl_success) {
         const dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
         st = dnnl_primitive_execute(reorder, stream, 2, args);
@@ -83,6 +83,15 @@ static dnnl_status_t reorder_out(const cxr_tensor *t, const dnnl_memory_desc_t *
     return st;
 }
 
+cxr_status cxr_tensor_reorder(const cxr_tensor *t, const dnnl_memory_desc_t *md, void *host, cxr_error *err)
+{
+    dnnl_engine_t engine = NULL;
+    dnnl_status_t st = dnnl_engine_create(&engine, dnnl_cpu, 0);
+    if (st == dnnl_success) st = reorder_out(t, md, host, engine);
+    (void)dnnl_engine_destroy(engine);
+    return st == dnnl_success ? CXR_OK : cxr_dnnl_fail(err, st, "reading", "a tensor");
+}
+
 static cxr_status tensor_read(const cxr_tensor *t, float *host, cxr_error *err)
 {
     if (t->n < 1) return cxr_fail(err, CXR_EINTERNAL, "cpu backend: the tensor to read holds nothing");
@@ -91,11 +100,7 @@ static cxr_status tensor_read(const cxr_tensor *t, float *host, cxr_error *err)
         memcpy(host, t->data, (size_t)t->n * cxr_shape_count(t->shape) * sizeof *host);
         return CXR_OK;
     }
-    dnnl_engine_t engine = NULL;
-    dnnl_status_t st = dnnl_engine_create(&engine, dnnl_cpu, 0);
-    if (st == dnnl_success) st = reorder_out(t, &plain, host, engine);
-    (void)dnnl_engine_destroy(engine);
-    return st == dnnl_success ? CXR_OK : cxr_dnnl_fail(err, st, "reading", "a tensor");
+    return cxr_tensor_reorder(t, &plain, host, err);
 }
 
 /* ---- Programs ---- */
@@ -271,6 +276,10 @@ const cxr_backend cxr_backend_cpu = {
     .tensor_free = tensor_free,
     .tensor_write = tensor_write,
     .tensor_read = tensor_read,
+    .keep_form = cxr_keep_form,
+    .keep_new = cxr_keep_new,
+    .keep_save = cxr_keep_save,
+    .keep_load = cxr_keep_load,
     .compile = program_compile,
     .refresh = program_refresh,
     .forward = program_forward,

@@ -223,6 +223,15 @@ bool cxr_weight_held(const cxr_program *p, int node, const dnnl_memory_desc_t *m
 cxr_status cxr_weights_refresh(cxr_program *p, bool all, cxr_error *err);
 void cxr_reordered_free(cxr_program *p);
 
+/* ---- Tensors (onednn.c, onednn_keep.c) ---- */
+
+/* The tensor's images in the layout md. */
+cxr_status cxr_tensor_reorder(const cxr_tensor *t, const dnnl_memory_desc_t *md, void *host, cxr_error *err);
+void cxr_keep_form(const cxr_program *p, cxr_form *out);
+cxr_status cxr_keep_new(cxr_tensor **out, const cxr_program *p, cxr_error *err);
+cxr_status cxr_keep_save(const cxr_tensor *t, const cxr_tensor *like, void *images, cxr_error *err);
+cxr_status cxr_keep_load(cxr_tensor *t, int n, const void *images, cxr_error *err);
+
 /* ---- Kernels chosen (onednn_kernels.c) and loops of our own (onednn_loops.c) ---- */
 
 typedef struct cxr_conv_want {

@@ -90,6 +90,25 @@ static cxr_status tensor_read(const cxr_tensor *tensor, float *host, cxr_error *
     return CXR_OK;
 }
 
+/* Plain f32 is the one layout. */
+static void keep_form(const cxr_program *program, cxr_form *out)
+{
+    const ref_program *p = (const ref_program *)program;
+    *out = (cxr_form){.image_bytes = cxr_shape_count(p->out.shape) * sizeof(float), .name = "reference, plain f32"};
+}
+
+static cxr_status keep_new(cxr_tensor **out, const cxr_program *program, cxr_error *err)
+{
+    const ref_program *p = (const ref_program *)program;
+    return tensor_new(out, CXR_F32, p->max_batch, p->out.shape, err);
+}
+
+static cxr_status keep_save(const cxr_tensor *tensor, const cxr_tensor *like, void *images, cxr_error *err)
+{
+    (void)like;
+    return tensor_read(tensor, images, err);
+}
+
 /* The tensor behind the handle when it is this backend's and holds 1..max_batch images of `shape`. */
 static cxr_status tensor_check(const ref_tensor **out, const cxr_tensor *tensor, const char *what, cxr_shape shape,
                                int max_batch, cxr_error *err)
@@ -366,6 +385,10 @@ const cxr_backend cxr_backend_reference = {
     .tensor_free = tensor_free,
     .tensor_write = tensor_write,
     .tensor_read = tensor_read,
+    .keep_form = keep_form,
+    .keep_new = keep_new,
+    .keep_save = keep_save,
+    .keep_load = tensor_write,
     .compile = program_compile,
     .refresh = program_refresh,
     .forward = program_forward,

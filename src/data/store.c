@@ -205,6 +205,16 @@ cxr_status cxr_store_open(cxr_store **out, const cxr_store_opts *o, cxr_error *e
     return st;
 }
 
+bool cxr_store_has(cxr_store *s, size_t i)
+{
+    if (i >= s->o.count) return false;
+    pthread_mutex_t *stripe = &s->stripes[i % STRIPES];
+    pthread_mutex_lock(stripe);
+    const bool there = s->entries[i] != 0;
+    pthread_mutex_unlock(stripe);
+    return there;
+}
+
 bool cxr_store_get(cxr_store *s, size_t i, void *record)
 {
     if (i >= s->o.count) return false;
@@ -213,6 +223,7 @@ bool cxr_store_get(cxr_store *s, size_t i, void *record)
     bool there = s->entries[i] != 0;
     if (there && s->memory != NULL) memcpy(record, s->memory + i * s->o.record_bytes, s->o.record_bytes);
     if (there && s->memory == NULL) there = get_from_file(s, i, record);
+    if (!there) s->entries[i] = 0;
     pthread_mutex_unlock(stripe);
     return there;
 }

@@ -19,6 +19,8 @@ typedef struct cxr_store_opts {
 /* A file that cannot be made, or that would take more than half of the room left on its disk, gives a warning and a store that
  * keeps nothing. CXR_ELIMIT when the sizes overflow, CXR_ENOMEM when memory is exhausted. */
 CXR_MUST_CHECK cxr_status cxr_store_open(cxr_store **out, const cxr_store_opts *o, cxr_error *err);
+/* Whether record i was put: of a file, as its table says, until cxr_store_get finds it damaged. */
+CXR_MUST_CHECK bool cxr_store_has(cxr_store *s, size_t i);
 /* Copies record i to `record`; false: absent, and `record` holds anything. */
 CXR_MUST_CHECK bool cxr_store_get(cxr_store *s, size_t i, void *record);
 /* Replaces what was there. */

@@ -147,6 +147,11 @@ cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err)
     }
     if (o->precision == CXR_PRECISION_INT8)
         return cxr_fail(err, CXR_EUSAGE, "precision int8 is for trained models: train in f32, bf16 or auto, then quantize");
+    if (o->cache_features > 0 && o->cache == CXR_CACHE_OFF)
+        return cxr_fail(err, CXR_EUSAGE, "cache_features is %d and cache is off: one contradicts the other", o->cache_features);
+    if (o->cache_features > 0 && strcmp(o->freeze, "none") == 0)
+        return cxr_fail(err, CXR_EUSAGE, "cache_features is %d and freeze is none: without a frozen part nothing can be kept",
+                        o->cache_features);
     return CXR_OK;
 }
 

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "train/feature_store.h"
 
 #define BATCHES_AHEAD 3
 
@@ -58,6 +59,11 @@ static cxr_status open_feed(cxr_feed **out, const cxr_trainer *t, const cxr_subs
                             cxr_error *err)
 {
     const bool training = part == &t->train;
+    const int views = training ? cxr_train_views(t->opts) : 1;
+    cxr_store *store = NULL;
+    const cxr_status st = cxr_feature_store_open(&store, t, part, augment, views, err);
+    if (st != CXR_OK) return st;
+    const bool once = store != NULL && views == 1; /* each image is read once: its pixels need no cache */
     const cxr_feed_opts o = {.hooks = t->hooks,
                              .backend = t->backend,
                              .frozen = t->frozen,
@@ -71,11 +77,13 @@ static cxr_status open_feed(cxr_feed **out, const cxr_trainer *t, const cxr_subs
                                         .threads = t->threads,
                                         .ahead = BATCHES_AHEAD,
                                         .seed = t->opts->seed,
-                                        .cache = t->opts->cache,
+                                        .cache = once ? CXR_CACHE_OFF : t->opts->cache,
                                         .cache_dir = t->opts->cache_dir,
                                         .hooks = t->hooks},
                              .shuffle = training,
-                             .skip_unreadable = t->opts->skip_unreadable};
+                             .skip_unreadable = t->opts->skip_unreadable,
+                             .views = views,
+                             .store = store};
     return cxr_feed_open(out, &o, err);
 }
 
