@@ -292,6 +292,35 @@ CXR_API CXR_MUST_CHECK cxr_status cxr_evaluate(const cxr_model *model, const cxr
                                                cxr_metrics **out, cxr_error *err);
 CXR_API void cxr_metrics_free(cxr_metrics **m);
 
+/* ---- Quantisation ---- */
+
+typedef struct cxr_quantize_opts {
+    const char *data;       /* as in cxr_train_opts; required */
+    const char *split_file; /* a run's split.csv that decides membership, or NULL                           */
+    const char *out;        /* the model file to write; required                                            */
+    int images;             /* training images to calibrate with                       1..65536 default 512   */
+    uint64_t seed;          /* which ones                                              0..9.2e18 default 1  */
+    double max_loss;        /* most that the area under the ROC curve may fall by      0..1     default 0.002 */
+    bool skip_unreadable;
+    cxr_run_opts run; /* its precision is ignored */
+} cxr_quantize_opts;
+CXR_API void cxr_quantize_opts_default(cxr_quantize_opts *o);
+
+/* What int8 costs on the validation split. */
+typedef struct cxr_quantize_report {
+    size_t calibrated;            /* training images looked at */
+    size_t n;                     /* validation images */
+    double auroc_f32, auroc_int8; /* more than two classes: macro mean */
+    size_t same;                  /* images with the same decision */
+    double largest;               /* change of a probability */
+} cxr_quantize_report;
+
+/* Calibrates `model` for int8 on training images of DATA, measures both precisions on validation, and writes the model with its
+ * ranges to opts->out. CXR_EDATA, and nothing is written, when int8 loses more than max_loss; the report is filled then too.
+ * The test split is not read. Where no split.csv decides, validation is what cxr_train() would take. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_quantize(cxr_model *model, const cxr_quantize_opts *opts, const cxr_hooks *hooks,
+                                               cxr_quantize_report *report, cxr_error *err);
+
 /* ---- Weights and phantoms ---- */
 
 /* Makes sure that the official ImageNet weights of `arch` lie complete and verified (SHA-256) in `dir`, fetching or resuming

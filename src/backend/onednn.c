@@ -154,7 +154,14 @@ static cxr_status choose_type(cxr_program *p, cxr_error *err)
             return cxr_fail(err, CXR_EUNAVAILABLE, "cpu backend: bf16 needs a processor with AVX512_BF16 or AMX: use f32");
         p->type = dnnl_bf16;
         return CXR_OK;
-    case CXR_PRECISION_INT8: return cxr_fail(err, CXR_EUNAVAILABLE, "cpu backend: int8 is not built in");
+    case CXR_PRECISION_INT8:
+        if (!cxr_has_int8())
+            return cxr_fail(err, CXR_EUNAVAILABLE, "cpu backend: int8 needs a processor with AVX512_VNNI: use f32");
+        if (p->o.mode != CXR_INFER || !cxr_int8_ready(p->g, p->first, p->last))
+            return cxr_fail(err, CXR_EUNAVAILABLE,
+                            "cpu backend: int8 runs inference of calibrated models only: `cxr quantize` makes one");
+        p->type = dnnl_u8;
+        return CXR_OK;
     }
     return cxr_fail(err, CXR_EUSAGE, "cpu backend: unknown precision %d", (int)p->o.precision);
 }

@@ -46,6 +46,14 @@ static cxr_value lower_conv(infer *f, const cxr_fused *group, cxr_value x)
     return y;
 }
 
+static cxr_value lower_int8(infer *f, const cxr_fused *group)
+{
+    const cxr_value x = read_value(f, f->g->nodes[group->node].in[0]);
+    cxr_value other = {.buffer = -1};
+    if (group->add_input >= 0) other = summand(f, group->add_input, x, &f->values[group->add_input].md);
+    return cxr_lower_int8(f->l, group, x, other);
+}
+
 static cxr_value lower_batchnorm(infer *f, int node, cxr_value x)
 {
     cxr_lowering *l = f->l;
@@ -62,8 +70,10 @@ static cxr_value lower_batchnorm(infer *f, int node, cxr_value x)
     return y;
 }
 
-static cxr_value as_f32(cxr_lowering *l, cxr_value x)
+/* The value of a node, x, in f32. */
+static cxr_value as_f32(cxr_lowering *l, int node, cxr_value x)
 {
+    if (l->p->type == dnnl_u8) return cxr_int8_to_f32(l, node, x);
     const dnnl_memory_desc_t md = cxr_md_typed(x.md, dnnl_f32);
     return cxr_lower_as(l, x, &md);
 }
@@ -71,9 +81,10 @@ static cxr_value as_f32(cxr_lowering *l, cxr_value x)
 static cxr_value lower_add(infer *f, int node)
 {
     cxr_lowering *l = f->l;
-    const cxr_value x = as_f32(l, read_value(f, f->g->nodes[node].in[0]));
+    const int *in = f->g->nodes[node].in;
+    const cxr_value x = as_f32(l, in[0], read_value(f, in[0])), z = as_f32(l, in[1], read_value(f, in[1]));
     const dnnl_memory_desc_t md = cxr_md_for_add(&x.md);
-    const cxr_value a = cxr_lower_as(l, x, &md), b = cxr_lower_as(l, read_value(f, f->g->nodes[node].in[1]), &md);
+    const cxr_value a = cxr_lower_as(l, x, &md), b = cxr_lower_as(l, z, &md);
     const cxr_value y = cxr_lower_new(l, md);
     cxr_lower_primitive(l, cxr_kernel_add(l, &md, false));
     cxr_lower_arg(l, DNNL_ARG_SRC_0, a);
@@ -155,12 +166,15 @@ static cxr_value lower_group(infer *f, const cxr_fused *group)
 {
     cxr_lowering *l = f->l;
     const cxr_op op = f->g->nodes[group->node].op;
+    const bool int8 = l->p->type == dnnl_u8;
     if (op == CXR_OP_ADD) return lower_add(f, group->node);
+    if (op == CXR_OP_CONV && int8) return lower_int8(f, group);
     cxr_value x = read_value(f, first_input(f->g, group));
     if (group->normalize >= 0) return lower_first(f, group, x);
     if (op == CXR_OP_CONV) return lower_conv(f, group, x);
     if (op == CXR_OP_MAXPOOL) return lower_maxpool(l, group, x);
-    if (op != CXR_OP_NORMALIZE) x = as_f32(l, x);
+    if (op == CXR_OP_NORMALIZE && int8) return x; /* the convolution reads the pixels */
+    if (op != CXR_OP_NORMALIZE) x = as_f32(l, first_input(f->g, group), x);
     switch (op) {
     case CXR_OP_NORMALIZE: return lower_loop(l, group->node, cxr_loop_normalize, x);
     case CXR_OP_BATCHNORM: return lower_batchnorm(f, group->node, x);
@@ -200,6 +214,7 @@ static void lower_groups(infer *f, const cxr_fused *groups, int count)
         f->values[groups[i].output] = y;
     }
     cxr_value out = f->values[l->plan->last];
+    if (l->plan->last == l->p->last && l->p->type == dnnl_u8) out = cxr_int8_to_f32(l, l->plan->last, out);
     if (l->status == CXR_OK && l->plan->buffers[out.buffer].base != CXR_AT_ARENA) out = cxr_lower_copy(l, out, &out.md);
     l->plan->out = out;
     l->plan->forward_steps = l->plan->step_count;
@@ -215,7 +230,8 @@ void cxr_lower_infer(cxr_lowering *l)
         cxr_lower_fail(l, dnnl_out_of_memory, "the plan");
     else {
         const int first = l->plan->first, last = l->plan->last;
-        lower_groups(&f, groups, cxr_graph_fuse_grey(g, first, last, groups, cxr_graph_fuse(g, first, last, groups)));
+        const int count = cxr_graph_fuse(g, first, last, groups); /* 8 bits fold the pixels in their own way */
+        lower_groups(&f, groups, l->p->type == dnnl_u8 ? count : cxr_graph_fuse_grey(g, first, last, groups, count));
     }
     cxr_mem_free(groups);
     cxr_mem_free(f.values);

@@ -129,7 +129,10 @@ static bool grow(cxr_lowering *l, void **items, int count, int *room, size_t siz
 
 /* ---- Primitive descriptors ---- */
 
-cxr_desc cxr_lower_try(cxr_lowering *l, const_dnnl_op_desc_t op, const_dnnl_post_ops_t post, cxr_desc hint)
+#define BY_CHANNEL 2 /* oneDNN's mask for scales of dimension 1 */
+
+static cxr_desc describe(cxr_lowering *l, const_dnnl_op_desc_t op, const_dnnl_post_ops_t post, const float *scales, int count,
+                         cxr_desc hint)
 {
     if (!grow(l, (void **)&l->descs, l->desc_count, &l->desc_room, sizeof *l->descs)) return NULL;
     dnnl_primitive_attr_t attr = NULL;
@@ -137,12 +140,23 @@ cxr_desc cxr_lower_try(cxr_lowering *l, const_dnnl_op_desc_t op, const_dnnl_post
     dnnl_status_t st = dnnl_primitive_attr_create(&attr);
     if (st == dnnl_success) st = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
     if (st == dnnl_success && post != NULL) st = dnnl_primitive_attr_set_post_ops(attr, post);
+    if (st == dnnl_success && count > 0) st = dnnl_primitive_attr_set_output_scales(attr, count, BY_CHANNEL, scales);
     if (st == dnnl_success) st = dnnl_primitive_desc_create(&pd, op, attr, l->p->engine, hint);
     (void)dnnl_primitive_attr_destroy(attr);
     if (st == dnnl_out_of_memory) cxr_lower_fail(l, st, "the choice of a kernel");
     if (st != dnnl_success) return NULL;
     l->descs[l->desc_count++] = pd;
     return pd;
+}
+
+cxr_desc cxr_lower_scaled(cxr_lowering *l, const_dnnl_op_desc_t op, const_dnnl_post_ops_t post, const float *scales, int count)
+{
+    return describe(l, op, post, scales, count, NULL);
+}
+
+cxr_desc cxr_lower_try(cxr_lowering *l, const_dnnl_op_desc_t op, const_dnnl_post_ops_t post, cxr_desc hint)
+{
+    return describe(l, op, post, NULL, 0, hint);
 }
 
 cxr_desc cxr_lower_desc(cxr_lowering *l, const_dnnl_op_desc_t op, const_dnnl_post_ops_t post, cxr_desc hint)
@@ -235,8 +249,8 @@ void cxr_lower_loop(cxr_lowering *l, cxr_loop *loop)
     if (s != NULL) s->loop = loop;
 }
 
-/* Appends a reorder from x to y; with `sum`, y += x. */
-static void reorder(cxr_lowering *l, cxr_value x, cxr_value y, bool sum)
+/* Appends a reorder from x * scale to y; with `sum`, y += x. */
+static void reorder(cxr_lowering *l, cxr_value x, cxr_value y, float scale, bool sum)
 {
     if (!grow(l, (void **)&l->descs, l->desc_count, &l->desc_room, sizeof *l->descs)) return;
     dnnl_primitive_attr_t attr = NULL;
@@ -247,6 +261,7 @@ static void reorder(cxr_lowering *l, cxr_value x, cxr_value y, bool sum)
     if (st == dnnl_success) st = dnnl_post_ops_create(&post);
     if (st == dnnl_success && sum) st = dnnl_post_ops_append_sum(post, 1.0f);
     if (st == dnnl_success) st = dnnl_primitive_attr_set_post_ops(attr, post);
+    if (st == dnnl_success && scale != 1.0f) st = dnnl_primitive_attr_set_output_scales(attr, 1, 0, &scale);
     if (st == dnnl_success) st = dnnl_reorder_primitive_desc_create(&pd, &x.md, l->p->engine, &y.md, l->p->engine, attr);
     (void)dnnl_post_ops_destroy(post);
     (void)dnnl_primitive_attr_destroy(attr);
@@ -261,13 +276,20 @@ static void reorder(cxr_lowering *l, cxr_value x, cxr_value y, bool sum)
 cxr_value cxr_lower_copy(cxr_lowering *l, cxr_value x, const dnnl_memory_desc_t *md)
 {
     const cxr_value y = cxr_lower_new(l, *md);
-    reorder(l, x, y, false);
+    reorder(l, x, y, 1.0f, false);
+    return y;
+}
+
+cxr_value cxr_lower_rescale(cxr_lowering *l, cxr_value x, const dnnl_memory_desc_t *md, float scale)
+{
+    const cxr_value y = cxr_lower_new(l, *md);
+    reorder(l, x, y, scale, false);
     return y;
 }
 
 void cxr_lower_add_to(cxr_lowering *l, cxr_value x, cxr_value to)
 {
-    reorder(l, x, to, true);
+    reorder(l, x, to, 1.0f, true);
 }
 
 cxr_value cxr_lower_as(cxr_lowering *l, cxr_value x, const dnnl_memory_desc_t *md)

@@ -84,6 +84,7 @@ typedef struct cxr_weight {
     double *scale; /* likewise: of each output channel */
     bool grey;     /* one channel, of cxr_fold_grey(), with its */
     float *border;
+    float *steps;             /* int8: what one unit of each output channel's sums is worth */
     dnnl_primitive_t reorder; /* canonical to md; NULL: same layout, or Winograd's */
     bool ready;               /* data holds the parameters */
     struct cxr_weight *next;
@@ -148,6 +149,7 @@ dnnl_memory_desc_t cxr_md_plain(int n, cxr_shape s);   /* (n, c, h, w), dense */
 dnnl_memory_desc_t cxr_md_any(int n, cxr_shape s);     /* the kernel's choice */
 dnnl_memory_desc_t cxr_md_blocked(int n, cxr_shape s); /* channels in blocks of 16 or 8, as the ISA likes */
 int cxr_lanes(void);                                   /* 16 or 8 */
+bool cxr_has_int8(void);                               /* kernels that do not saturate between */
 bool cxr_has_bf16(void);                               /* kernels as fast as f32's or faster */
 dnnl_memory_desc_t cxr_md_of(int rank, const dnnl_dim_t *dims, bool plain); /* plain or the kernel's choice */
 /* The layout to add in: md, or plain where md pads its channels, which oneDNN's SSE4.1 kernel with ReLU gets wrong. */
@@ -167,6 +169,8 @@ cxr_status cxr_dnnl_fail(cxr_error *err, dnnl_status_t st, const char *doing, co
 void cxr_lower_fail(cxr_lowering *l, dnnl_status_t st, const char *doing);
 /* NULL when the library has no kernel for it (no failure). post-ops may be NULL. */
 cxr_desc cxr_lower_try(cxr_lowering *l, const_dnnl_op_desc_t op, const_dnnl_post_ops_t post, cxr_desc hint);
+/* The same in 8 bits: what is summed up is multiplied by a scale for each output channel. */
+cxr_desc cxr_lower_scaled(cxr_lowering *l, const_dnnl_op_desc_t op, const_dnnl_post_ops_t post, const float *scales, int count);
 /* The same, a missing kernel being a failure. */
 cxr_desc cxr_lower_desc(cxr_lowering *l, const_dnnl_op_desc_t op, const_dnnl_post_ops_t post, cxr_desc hint);
 dnnl_memory_desc_t cxr_desc_md(cxr_desc pd, dnnl_query_t what);
@@ -183,6 +187,8 @@ void cxr_lower_arg(cxr_lowering *l, int arg, cxr_value v);
 cxr_value cxr_lower_as(cxr_lowering *l, cxr_value x, const dnnl_memory_desc_t *md);
 /* A new value that holds x in the layout md; with `add`, adds x to `to` instead. */
 cxr_value cxr_lower_copy(cxr_lowering *l, cxr_value x, const dnnl_memory_desc_t *md);
+/* A new value that holds x * scale in the layout and type md. */
+cxr_value cxr_lower_rescale(cxr_lowering *l, cxr_value x, const dnnl_memory_desc_t *md, float scale);
 void cxr_lower_add_to(cxr_lowering *l, cxr_value x, cxr_value to);
 /* A parameter as a value: in layout md (role CXR_WEIGHT; batchnorm >= 0: folded), or a vector as it is. */
 cxr_value cxr_lower_weight(cxr_lowering *l, int node, int batchnorm, const dnnl_memory_desc_t *md);
@@ -201,6 +207,22 @@ void cxr_lower_infer(cxr_lowering *l);
  * (onednn_grey.c). */
 bool cxr_lower_grey(cxr_lowering *l, const cxr_fused *group, cxr_value x, cxr_value *y);
 void cxr_lower_train(cxr_lowering *l);
+
+/* ---- 8 bits (onednn_int8.c) ---- */
+
+#define CXR_INT8_KERNEL 11 /* the largest first convolution, its side */
+
+/* Whether the span's convolutions can run in 8 bits: all that they read and write was calibrated. */
+bool cxr_int8_ready(const cxr_graph *g, int first, int last);
+/* A convolution of x; it adds to `other`, which it overwrites, where the group has a sum. */
+cxr_value cxr_lower_int8(cxr_lowering *l, const cxr_fused *group, cxr_value x, cxr_value other);
+/* The value of a node as real numbers. */
+cxr_value cxr_int8_to_f32(cxr_lowering *l, int node, cxr_value x);
+/* Its weights in layout md, and their bias; `steps` is copied. */
+cxr_value cxr_lower_int8_weight(cxr_lowering *l, const cxr_fused *group, const dnnl_memory_desc_t *md, const float *steps,
+                                cxr_value *bias);
+/* Makes the weights in plain order, to be freed, and the bias. */
+dnnl_status_t cxr_int8_fill(const cxr_program *p, cxr_weight *w, int8_t **plain);
 
 /* ---- Sections (onednn_sections.c) ---- */
 

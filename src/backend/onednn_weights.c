@@ -11,6 +11,7 @@ static void free_weight(cxr_weight *w)
     cxr_mem_free(w->bias);
     cxr_mem_free(w->scale);
     cxr_mem_free(w->border);
+    cxr_mem_free(w->steps);
     cxr_mem_free(w);
 }
 
@@ -26,7 +27,7 @@ void cxr_reordered_free(cxr_program *p)
 /* The parameter's canonical descriptor, with the rank of md: a linear weight may be wanted as (out, c, h, w). */
 static dnnl_memory_desc_t canonical_md(const dnnl_memory_desc_t *md)
 {
-    return cxr_md_of(md->ndims, md->dims, true);
+    return cxr_md_typed(cxr_md_of(md->ndims, md->dims, true), md->data_type == dnnl_s8 ? dnnl_s8 : dnnl_f32);
 }
 
 static dnnl_status_t make_reorder(const cxr_program *p, cxr_weight *w)
@@ -49,12 +50,15 @@ static cxr_weight *make_weight(cxr_program *p, cxr_weight like)
     const size_t channels = (size_t)p->g->nodes[like.node].shape.c;
     w->data = cxr_mem_new_raw(dnnl_memory_desc_get_size(&like.md), 1);
     bool ok = w->data != NULL && make_reorder(p, w) == dnnl_success;
-    if (ok && like.batchnorm >= 0 && !like.grey) {
+    if (ok && like.md.data_type == dnnl_s8) {
+        w->bias = cxr_mem_new_aligned(channels, sizeof *w->bias);
+        w->steps = cxr_mem_new(channels, sizeof *w->steps);
+        ok = w->bias != NULL && w->steps != NULL;
+    } else if (ok && like.batchnorm >= 0 && !like.grey) {
         w->bias = cxr_mem_new_aligned(channels, sizeof *w->bias);
         w->scale = cxr_mem_new(channels, sizeof *w->scale);
         ok = w->bias != NULL && w->scale != NULL;
-    }
-    if (ok && like.grey) {
+    } else if (ok && like.grey) {
         w->bias = cxr_mem_new_aligned(channels, sizeof *w->bias);
         w->border = cxr_mem_new_aligned(cxr_conv_inside(p->g, like.node).outside * channels, sizeof *w->border);
         ok = w->bias != NULL && w->border != NULL;
@@ -120,6 +124,18 @@ void cxr_lower_grey_weight(cxr_lowering *l, const cxr_fused *group, const dnnl_m
     }
 }
 
+cxr_value cxr_lower_int8_weight(cxr_lowering *l, const cxr_fused *group, const dnnl_memory_desc_t *md, const float *steps,
+                                cxr_value *bias)
+{
+    const dnnl_dim_t channels = l->p->g->nodes[group->node].shape.c;
+    const dnnl_memory_desc_t vector = cxr_md_of(1, &channels, true);
+    cxr_weight *w = find_weight(l, group->node, group->batchnorm, CXR_WEIGHT, md);
+    if (w == NULL) return (cxr_value){*md, -1};
+    if (!w->ready) memcpy(w->steps, steps, (size_t)channels * sizeof *steps);
+    *bias = cxr_lower_fixed(l, w->bias, vector);
+    return cxr_lower_fixed(l, w->data, *md);
+}
+
 cxr_value cxr_lower_vector(cxr_lowering *l, int node, cxr_role role)
 {
     const dnnl_dim_t count = (dnnl_dim_t)cxr_graph_param(l->p->g, node, role)->count;
@@ -130,7 +146,7 @@ cxr_value cxr_lower_vector(cxr_lowering *l, int node, cxr_role role)
 
 /* ---- Reading ---- */
 
-static dnnl_status_t run_reorder(const cxr_program *p, const cxr_weight *w, const float *from)
+static dnnl_status_t run_reorder(const cxr_program *p, const cxr_weight *w, const void *from)
 {
     const dnnl_memory_desc_t md = canonical_md(&w->md);
     dnnl_memory_t src = NULL, dst = NULL;
@@ -165,9 +181,20 @@ static void scale_part(void *ctx, int index, int count)
     }
 }
 
+static dnnl_status_t read_int8(const cxr_program *p, cxr_weight *w)
+{
+    int8_t *plain = NULL;
+    dnnl_status_t st = cxr_int8_fill(p, w, &plain);
+    if (st == dnnl_success && w->reorder != NULL) st = run_reorder(p, w, plain);
+    if (st == dnnl_success && w->reorder == NULL) memcpy(w->data, plain, dnnl_memory_desc_get_size(&w->md));
+    cxr_mem_free(plain);
+    return st;
+}
+
 /* fold: room for the largest folded weight. */
 static dnnl_status_t read_weight(const cxr_program *p, cxr_weight *w, float *fold)
 {
+    if (w->md.data_type == dnnl_s8) return read_int8(p, w);
     const cxr_param *param = cxr_graph_param(p->g, w->node, w->role);
     const float *from = p->params + param->offset;
     const size_t channels = (size_t)param->dims[0];

@@ -84,7 +84,6 @@ static cxr_status open_network(cxr_work *w, cxr_error *err)
     float *params = w->what.model->params;
     const bool train = w->what.kind == CXR_WORK_TRAIN;
     const int first = train ? w->what.cut + 1 : 1, last = w->what.kind == CXR_WORK_FROZEN ? w->what.cut : last_node(w);
-    if (w->what.precision == CXR_PRECISION_INT8) return cxr_fail(err, CXR_EUNAVAILABLE, "this build has no 8-bit kernels");
     if (w->what.kind == CXR_WORK_FROZEN && g->nodes[w->what.cut].op == CXR_OP_NORMALIZE)
         return cxr_fail(err, CXR_EUNAVAILABLE, "nothing is frozen");
     cxr_status st = fill_input(w, err);

@@ -56,6 +56,9 @@ typedef struct cxr_node {
     float peak;                   /* largest magnitude of the output over calibration images; 0: not measured */
 } cxr_node;
 
+#define CXR_PEAK_MIN 1e-12f /* a peak, and what is divided by it, stays a normal number */
+#define CXR_PEAK_MAX 1e12f
+
 typedef struct cxr_graph {
     cxr_node *nodes;
     int node_count, node_room;

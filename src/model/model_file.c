@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define FORMAT_VERSION "1"
-#define META_MAX       14 /* pairs of a model's own metadata */
+#define META_MAX       15 /* pairs of a model's own metadata */
 
 static const char *const rule_names[] = {"squash", "fit", "crop"};
 static const char intended_use[] = "Research and teaching. Not a medical device: never the basis of a clinical decision.";
@@ -65,6 +65,23 @@ static json_t *json_preprocess(const cxr_preprocess *p)
                      (double)p->std[1], (double)p->std[2]);
 }
 
+static bool calibrated(const cxr_model *m)
+{
+    for (int i = 0; i < m->graph.node_count; i++)
+        if (m->graph.nodes[i].peak > 0.0f) return true;
+    return false;
+}
+
+static json_t *json_peaks(const cxr_model *m)
+{
+    json_t *all = json_object();
+    for (int i = 0; i < m->graph.node_count; i++) {
+        const cxr_node *n = &m->graph.nodes[i];
+        if (n->peak > 0.0f) (void)json_object_set_new(all, n->name, json_real((double)n->peak));
+    }
+    return all;
+}
+
 static void describe(meta *to, const cxr_model *m)
 {
     put(to, "format", "pt");
@@ -77,6 +94,7 @@ static void describe(meta *to, const cxr_model *m)
     put_json(to, "cxr.threshold", json_real(m->threshold));
     put_json(to, "cxr.positive", json_integer(m->positive));
     put(to, "cxr.freeze", m->freeze);
+    if (calibrated(m)) put_json(to, "cxr.peaks", json_peaks(m));
     if (m->receipt != NULL) put(to, "cxr.receipt", m->receipt);
     put(to, "cxr.intended_use", intended_use);
     put(to, "cxr.licence", licence);
@@ -231,6 +249,31 @@ static cxr_status read_decision(cxr_model *m, const cxr_weights *w, const char *
     return m->receipt == NULL ? cxr_mem_fail(err, "a model's receipt") : CXR_OK;
 }
 
+static cxr_node *node_named(cxr_model *m, const char *name)
+{
+    for (int i = 0; i < m->graph.node_count; i++)
+        if (strcmp(m->graph.nodes[i].name, name) == 0) return &m->graph.nodes[i];
+    return NULL;
+}
+
+/* What int8 needs; a file that was not calibrated has none. */
+static cxr_status read_peaks(cxr_model *m, const cxr_weights *w, const char *path, cxr_error *err)
+{
+    if (cxr_weights_meta(w, "cxr.peaks") == NULL) return CXR_OK;
+    json_t *all = get_json(w, "cxr.peaks"), *value;
+    const char *name;
+    bool ok = json_is_object(all);
+    json_object_foreach(all, name, value)
+    {
+        cxr_node *node = node_named(m, name);
+        const float peak = (float)json_number_value(value); /* 0 of anything but a number */
+        ok = ok && node != NULL && peak >= CXR_PEAK_MIN && peak <= CXR_PEAK_MAX;
+        if (ok) node->peak = peak;
+    }
+    json_decref(all);
+    return ok ? CXR_OK : bad_meta(path, "cxr.peaks", err);
+}
+
 static cxr_status check_missing(const cxr_model *m, const cxr_weights *w, const char *path, cxr_error *err)
 {
     cxr_name_list names = {0};
@@ -284,6 +327,7 @@ cxr_status cxr_model_from_weights(cxr_model **out, const cxr_weights *w, const c
     json_decref(classes);
     if (st == CXR_OK) st = load_params(m, w, path, err);
     if (st == CXR_OK) st = read_decision(m, w, path, err);
+    if (st == CXR_OK) st = read_peaks(m, w, path, err);
     if (st == CXR_OK) {
         *out = m;
     } else {

@@ -3,14 +3,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "data/csv.h"
-#include "data/subset.h"
-#include "eval/metrics.h"
-#include "eval/predict.h"
 #include "model/model.h"
 #include "report/plot.h"
 #include "report/run.h"
+#include "report/score.h"
 #include "report/tables.h"
-#include "train/options.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,110 +31,11 @@ static cxr_status parse_split(cxr_split *out, const char *name, cxr_error *err)
     return strcmp(name, "all") == 0 ? CXR_OK : cxr_fail(err, CXR_EUSAGE, "unknown split \"%s\": test, val, train or all", name);
 }
 
-static bool same_place(const char *a, const char *b)
+static cxr_status open_data(cxr_dataset *d, const cxr_evaluate_opts *o, const char *run, cxr_error *err)
 {
-    char *x = realpath(a, NULL), *y = realpath(b, NULL);
-    const bool same = x != NULL && y != NULL && strcmp(x, y) == 0;
-    free(x);
-    free(y);
-    return same;
-}
-
-/* The split.csv of the run that made the model, when `data` is what that run was trained on: its validation images were
- * carved there and nowhere else. NULL otherwise. */
-static char *split_of_run(const char *run, const char *data)
-{
-    char *path = cxr_path_join(run, CXR_RUN_ARGS);
-    cxr_saved_opts saved;
-    if (path == NULL || cxr_train_opts_read(&saved, path, NULL) != CXR_OK) {
-        cxr_mem_free(path);
-        return NULL;
-    }
-    cxr_mem_free(path);
-    const bool same = same_place(saved.opts.data, data);
-    cxr_saved_opts_free(&saved);
-    return same ? cxr_path_join(run, CXR_RUN_SPLIT) : NULL;
-}
-
-static cxr_status open_split(cxr_dataset *d, const cxr_evaluate_opts *o, const char *run, cxr_error *err)
-{
-    cxr_status st = cxr_dataset_open(d, o->data, "auto", err);
-    if (st != CXR_OK) return st;
-    if (o->split_file != NULL) return cxr_split_read(d, o->split_file, err);
-    char *path = run == NULL ? NULL : split_of_run(run, o->data);
-    if (path != NULL) st = cxr_split_read(d, path, err);
-    cxr_mem_free(path);
-    return st;
-}
-
-static int class_index(const cxr_model *m, const char *name)
-{
-    for (int c = 0; c < m->class_count; c++)
-        if (strcmp(m->classes[c], name) == 0) return c;
-    return -1;
-}
-
-/* Turns the data set's labels into the model's, by name. */
-static cxr_status match_classes(cxr_subset *s, const cxr_dataset *d, const cxr_model *m, cxr_error *err)
-{
-    if (d->class_count != m->class_count)
-        return cxr_fail(err, CXR_EDATA, "%s: %d classes, the model has %d", d->root, d->class_count, m->class_count);
-    int *to = cxr_mem_new((size_t)d->class_count, sizeof *to);
-    if (to == NULL) return cxr_mem_fail(err, "class names");
-    cxr_status st = CXR_OK;
-    for (int c = 0; c < d->class_count && st == CXR_OK; c++) {
-        to[c] = class_index(m, d->classes[c]);
-        if (to[c] < 0) st = cxr_fail(err, CXR_EDATA, "%s: class \"%s\" is not one of the model's", d->root, d->classes[c]);
-    }
-    for (size_t i = 0; i < s->count && st == CXR_OK; i++) s->labels[i] = to[s->labels[i]];
-    cxr_mem_free(to);
-    return st;
-}
-
-/* Collects outcomes into predictions; unreadable images stop, or are counted and left out. */
-typedef struct collector {
-    cxr_predictions out;
-    const cxr_subset *from;
-    const cxr_hooks *hooks;
-    bool skip;
-    size_t skipped;
-} collector;
-
-static cxr_status collect(void *user, size_t index, const cxr_error *outcome, const float *probabilities)
-{
-    collector *c = user;
-    if (outcome->status != CXR_OK) {
-        if (!c->skip) return outcome->status;
-        c->skipped++;
-        cxr_log(c->hooks, CXR_WARNING, "skipped: %s", outcome->text);
-        return CXR_OK;
-    }
-    const size_t i = c->out.n++, classes = (size_t)c->out.classes;
-    c->out.path[i] = c->from->keys[index];
-    c->out.label[i] = c->from->labels[index];
-    memcpy(c->out.probability + i * classes, probabilities, classes * sizeof(float));
-    return CXR_OK;
-}
-
-static cxr_status open_collector(collector *c, const cxr_model *m, const cxr_subset *s, const cxr_evaluate_opts *o,
-                                 const cxr_hooks *hooks, cxr_error *err)
-{
-    const size_t classes = (size_t)m->class_count;
-    *c = (collector){.from = s, .hooks = hooks, .skip = o->skip_unreadable};
-    c->out = (cxr_predictions){.classes = m->class_count,
-                               .class_names = (const char *const *)m->classes,
-                               .path = cxr_mem_new(s->count, sizeof *c->out.path),
-                               .label = cxr_mem_new(s->count, sizeof *c->out.label),
-                               .probability = cxr_mem_new(s->count, classes * sizeof(float))};
-    return c->out.path != NULL && c->out.label != NULL && c->out.probability != NULL ? CXR_OK
-                                                                                     : cxr_mem_fail(err, "predictions");
-}
-
-static void close_collector(collector *c)
-{
-    cxr_mem_free(c->out.path);
-    cxr_mem_free(c->out.label);
-    cxr_mem_free(c->out.probability);
+    bool found;
+    const cxr_status st = cxr_dataset_open(d, o->data, "auto", err);
+    return st == CXR_OK ? cxr_split_find(d, o->data, o->split_file, run, &found, err) : st;
 }
 
 static cxr_status write_files(const char *folder, const cxr_model *m, const cxr_predictions *p, const cxr_metrics *x,
@@ -189,18 +87,17 @@ static cxr_status write_ledger(const char *run, const cxr_evaluate_opts *o, cons
     return CXR_OK;
 }
 
-static cxr_status score(const cxr_model *m, const cxr_evaluate_opts *o, const cxr_hooks *hooks, cxr_subset *s, const char *run,
-                        cxr_metrics **out, cxr_error *err)
+/* Measures the part and writes what there is to write. */
+static cxr_status measure(const cxr_model *m, const cxr_evaluate_opts *o, const cxr_hooks *hooks, const cxr_subset *part,
+                          const char *run, cxr_metrics **out, cxr_error *err)
 {
-    collector c = {0};
-    cxr_status st = open_collector(&c, m, s, o, hooks, err);
-    if (st == CXR_OK) st = cxr_predict_paths(m, s->paths, s->count, &o->run, hooks, collect, &c, err);
-    if (st == CXR_OK) st = cxr_metrics_compute(out, &c.out, m->positive, m->threshold, err);
-    if (st == CXR_OK && c.skipped > 0) cxr_log(hooks, CXR_WARNING, "%zu unreadable images were left out", c.skipped);
+    cxr_scored scored;
+    cxr_status st = cxr_score(&scored, m, part, &o->run, o->skip_unreadable, hooks, err);
+    if (st == CXR_OK) st = cxr_metrics_compute(out, &scored.all, m->positive, m->threshold, err);
     if (st == CXR_OK && run != NULL) st = write_ledger(run, o, m, *out, hooks, err);
-    if (st == CXR_OK && o->out != NULL) st = write_files(o->out, m, &c.out, *out, err);
+    if (st == CXR_OK && o->out != NULL) st = write_files(o->out, m, &scored.all, *out, err);
     if (st != CXR_OK) cxr_metrics_free(out);
-    close_collector(&c);
+    cxr_scored_free(&scored);
     return st;
 }
 
@@ -214,12 +111,12 @@ cxr_status cxr_evaluate(const cxr_model *m, const cxr_evaluate_opts *o, const cx
     cxr_subset part = {0};
     cxr_split split = CXR_SPLIT_NONE;
     cxr_status st = parse_split(&split, o->split, err);
-    if (st == CXR_OK) st = open_split(&data, o, run, err);
+    if (st == CXR_OK) st = open_data(&data, o, run, err);
     if (st == CXR_OK) st = cxr_subset_open(&part, &data, split, err);
     if (st == CXR_OK && part.count == 0)
         st = cxr_fail(err, CXR_EDATA, "%s: no image in split \"%s\": choose another with --split, or all", o->data, o->split);
-    if (st == CXR_OK) st = match_classes(&part, &data, m, err);
-    if (st == CXR_OK) st = score(m, o, hooks, &part, run, out, err);
+    if (st == CXR_OK) st = cxr_match_classes(&part, &data, m, err);
+    if (st == CXR_OK) st = measure(m, o, hooks, &part, run, out, err);
     cxr_subset_close(&part);
     cxr_dataset_close(&data);
     cxr_mem_free(run);

@@ -1,0 +1,109 @@
+#include "report/score.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "eval/predict.h"
+#include "model/model.h"
+#include "report/run.h"
+#include "train/options.h"
+#include <stdlib.h>
+#include <string.h>
+
+static bool same_place(const char *a, const char *b)
+{
+    char *x = realpath(a, NULL), *y = realpath(b, NULL);
+    const bool same = x != NULL && y != NULL && strcmp(x, y) == 0;
+    free(x);
+    free(y);
+    return same;
+}
+
+/* NULL when the run was trained on something else. */
+static char *split_of_run(const char *run, const char *data)
+{
+    char *path = cxr_path_join(run, CXR_RUN_ARGS);
+    cxr_saved_opts saved;
+    if (path == NULL || cxr_train_opts_read(&saved, path, NULL) != CXR_OK) {
+        cxr_mem_free(path);
+        return NULL;
+    }
+    cxr_mem_free(path);
+    const bool same = same_place(saved.opts.data, data);
+    cxr_saved_opts_free(&saved);
+    return same ? cxr_path_join(run, CXR_RUN_SPLIT) : NULL;
+}
+
+cxr_status cxr_split_find(cxr_dataset *d, const char *data, const char *split_file, const char *run, bool *found,
+                          cxr_error *err)
+{
+    *found = true;
+    if (split_file != NULL) return cxr_split_read(d, split_file, err);
+    char *path = run == NULL ? NULL : split_of_run(run, data);
+    *found = path != NULL;
+    const cxr_status st = path != NULL ? cxr_split_read(d, path, err) : CXR_OK;
+    cxr_mem_free(path);
+    return st;
+}
+
+static int class_index(const cxr_model *m, const char *name)
+{
+    for (int c = 0; c < m->class_count; c++)
+        if (strcmp(m->classes[c], name) == 0) return c;
+    return -1;
+}
+
+cxr_status cxr_match_classes(cxr_subset *s, const cxr_dataset *d, const cxr_model *m, cxr_error *err)
+{
+    if (d->class_count != m->class_count)
+        return cxr_fail(err, CXR_EDATA, "%s: %d classes, the model has %d", d->root, d->class_count, m->class_count);
+    int *to = cxr_mem_new((size_t)d->class_count, sizeof *to);
+    if (to == NULL) return cxr_mem_fail(err, "class names");
+    cxr_status st = CXR_OK;
+    for (int c = 0; c < d->class_count && st == CXR_OK; c++) {
+        to[c] = class_index(m, d->classes[c]);
+        if (to[c] < 0) st = cxr_fail(err, CXR_EDATA, "%s: class \"%s\" is not one of the model's", d->root, d->classes[c]);
+    }
+    for (size_t i = 0; i < s->count && st == CXR_OK; i++) s->labels[i] = to[s->labels[i]];
+    cxr_mem_free(to);
+    return st;
+}
+
+static cxr_status collect(void *user, size_t index, const cxr_error *outcome, const float *probabilities)
+{
+    cxr_scored *s = user;
+    if (outcome->status != CXR_OK) {
+        if (!s->skip) return outcome->status;
+        s->skipped++;
+        cxr_log(s->hooks, CXR_WARNING, "skipped: %s", outcome->text);
+        return CXR_OK;
+    }
+    const size_t i = s->all.n++, classes = (size_t)s->all.classes;
+    s->all.path[i] = s->from->keys[index];
+    s->all.label[i] = s->from->labels[index];
+    memcpy(s->all.probability + i * classes, probabilities, classes * sizeof(float));
+    return CXR_OK;
+}
+
+cxr_status cxr_score(cxr_scored *out, const cxr_model *m, const cxr_subset *part, const cxr_run_opts *o, bool skip,
+                     const cxr_hooks *hooks, cxr_error *err)
+{
+    *out = (cxr_scored){.from = part, .hooks = hooks, .skip = skip};
+    out->all = (cxr_predictions){.classes = m->class_count,
+                                 .class_names = (const char *const *)m->classes,
+                                 .path = cxr_mem_new(part->count, sizeof *out->all.path),
+                                 .label = cxr_mem_new(part->count, sizeof *out->all.label),
+                                 .probability = cxr_mem_new(part->count, (size_t)m->class_count * sizeof(float))};
+    if (out->all.path == NULL || out->all.label == NULL || out->all.probability == NULL)
+        return cxr_mem_fail(err, "predictions");
+    const cxr_status st = cxr_predict_paths(m, part->paths, part->count, o, hooks, collect, out, err);
+    if (st == CXR_OK && out->skipped > 0) cxr_log(hooks, CXR_WARNING, "%zu unreadable images were left out", out->skipped);
+    return st;
+}
+
+void cxr_scored_free(cxr_scored *s)
+{
+    cxr_mem_free(s->all.path);
+    cxr_mem_free(s->all.label);
+    cxr_mem_free(s->all.probability);
+    *s = (cxr_scored){0};
+}

@@ -1,0 +1,29 @@
+/* A model's probabilities over a part of a data set, for who measures them. */
+#ifndef CXR_REPORT_SCORE_H
+#define CXR_REPORT_SCORE_H
+#include "data/subset.h"
+#include "eval/metrics.h"
+
+/* Puts the split into an open data set that a split.csv decides: `split_file` where there is one, else that of the run (folder
+ * or NULL) which made the model, when that run was trained on `data`: its validation images were carved there and nowhere
+ * else. *found says whether there was one. */
+CXR_MUST_CHECK cxr_status cxr_split_find(cxr_dataset *d, const char *data, const char *split_file, const char *run, bool *found,
+                                         cxr_error *err);
+/* Turns the data set's labels into the model's, by name. */
+CXR_MUST_CHECK cxr_status cxr_match_classes(cxr_subset *s, const cxr_dataset *d, const cxr_model *m, cxr_error *err);
+
+/* Keys and class names are lent by the part and the model. */
+typedef struct cxr_scored {
+    cxr_predictions all;
+    const cxr_subset *from;
+    const cxr_hooks *hooks;
+    bool skip;
+    size_t skipped;
+} cxr_scored;
+
+/* Runs the model over the part. Unreadable images stop, or with `skip` are logged, counted and left out. Free with
+ * cxr_scored_free also after a failure. */
+CXR_MUST_CHECK cxr_status cxr_score(cxr_scored *out, const cxr_model *m, const cxr_subset *part, const cxr_run_opts *o,
+                                    bool skip, const cxr_hooks *hooks, cxr_error *err);
+void cxr_scored_free(cxr_scored *s);
+#endif
