@@ -2,7 +2,7 @@
 _cxr()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
-    local options='' words='' kind='operand' verbs='train evaluate predict summary fetch-weights phantom bench help'
+    local options='' words='' kind='operand' verbs='train evaluate predict quantize summary fetch-weights phantom bench help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$cur")
@@ -75,6 +75,21 @@ _cxr()
         --batch-size | -b) kind='word' ;;
         --device) kind='word' words="auto cpu cuda reference " ;;
         --precision) kind='word' words="f32 bf16 int8 auto " ;;
+        --threads | -j) kind='word' ;;
+        esac
+        ;;
+    quantize)
+        options="--model --out --images --seed --max-loss --split-file --skip-unreadable --max-pixels --batch-size --device --threads --deterministic --quiet --verbose --help"
+        case $prev in
+        --model | -m) kind='file' ;;
+        --out | -o) kind='file' ;;
+        --images) kind='word' ;;
+        --seed | -s) kind='word' ;;
+        --max-loss) kind='word' ;;
+        --split-file) kind='file' ;;
+        --max-pixels) kind='word' ;;
+        --batch-size | -b) kind='word' ;;
+        --device) kind='word' words="auto cpu cuda reference " ;;
         --threads | -j) kind='word' ;;
         esac
         ;;

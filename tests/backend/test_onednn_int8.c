@@ -1,0 +1,237 @@
+/* 8-bit inference against the reference backend: single convolutions, borders, whole networks; and what a program must keep to:
+ * the same bits whatever the batch, fast kernels only, a sentence where it cannot run. The network is calibrated here by the
+ * largest value that each node takes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "agree.h"
+#include "backend/onednn.h"
+#include "base/mem.h"
+#include <math.h>
+#include <string.h>
+
+#define SEED 11u
+#define SIZE 64
+#define N    5
+
+/* Relative error in the mean square. A rounding to 255 steps of a range that is 6 to 10 times the mean square costs about
+ * 10 / 255 / sqrt(12) = 1.1 %, weights as much; errors of independent layers add in the square: sqrt(20) of them for the last. */
+#define ONE_LAYER 0.02
+#define NETWORK   0.10
+
+static const cxr_backend *const cpu = &cxr_backend_cpu;
+static cxr_error error;
+
+static void must(cxr_status st)
+{
+    if (st != CXR_OK) fail_msg("%s", error.text);
+}
+
+static int open_network(cxr_graph *g)
+{
+    const cxr_preprocess pre = {.size = SIZE, .mean = {0.485f, 0.456f, 0.406f}, .std = {0.229f, 0.224f, 0.225f}};
+    *g = (cxr_graph){0};
+    must(cxr_graph_resnet(g, "resnet18", &pre, &error));
+    return g->node_count - 1;
+}
+
+static cxr_agree_case span(const cxr_graph *g, int last, int n, cxr_precision precision)
+{
+    return (cxr_agree_case){.g = g,
+                            .first = 1,
+                            .last = last,
+                            .mode = CXR_INFER,
+                            .n = n,
+                            .max_batch = 40,
+                            .threads = 2,
+                            .precision = precision,
+                            .seed = SEED};
+}
+
+static float *run(const cxr_backend *b, const cxr_graph *g, int last, int n, cxr_precision precision)
+{
+    cxr_answer a;
+    const cxr_agree_case c = span(g, last, n, precision);
+    must(cxr_answer_of(&a, b, &c, &error));
+    float *out = a.out;
+    a.out = NULL;
+    cxr_answer_free(&a);
+    return out;
+}
+
+static void calibrate(cxr_graph *g)
+{
+    cxr_fused *groups = cxr_mem_new((size_t)g->node_count, sizeof *groups);
+    assert_non_null(groups);
+    const int count = cxr_graph_fuse(g, 1, g->node_count - 1, groups);
+    for (int i = 0; i < count; i++) {
+        if (g->nodes[groups[i].node].op != CXR_OP_CONV) continue;
+        const int node = groups[i].output;
+        float *out = run(cpu, g, node, N, CXR_PRECISION_F32), peak = 0.0f;
+        for (size_t k = 0; k < N * cxr_shape_count(g->nodes[node].shape); k++) peak = fmaxf(peak, fabsf(out[k]));
+        g->nodes[node].peak = peak;
+        cxr_mem_free(out);
+    }
+    cxr_mem_free(groups);
+}
+
+/* False, with the sentence checked, where the processor has no such kernels. */
+static bool int8_here(cxr_graph *g)
+{
+    cxr_answer a;
+    const cxr_agree_case c = span(g, g->node_count - 1, 1, CXR_PRECISION_INT8);
+    const cxr_status st = cxr_answer_of(&a, cpu, &c, &error);
+    cxr_answer_free(&a);
+    if (st == CXR_OK) return true;
+    assert_int_equal(st, CXR_EUNAVAILABLE);
+    assert_non_null(strstr(error.text, "AVX512_VNNI"));
+    return false;
+}
+
+static double relative(const float *got, const float *ref, size_t count)
+{
+    double wrong = 0.0, all = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        wrong += ((double)got[i] - (double)ref[i]) * ((double)got[i] - (double)ref[i]);
+        all += (double)ref[i] * (double)ref[i];
+    }
+    return sqrt(wrong / all);
+}
+
+static int node_named(const cxr_graph *g, const char *name)
+{
+    for (int i = 0; i < g->node_count; i++)
+        if (strcmp(g->nodes[i].name, name) == 0) return i;
+    fail_msg("no node %s", name);
+    return -1;
+}
+
+static void check(const cxr_graph *g, int last, double limit)
+{
+    float *got = run(cpu, g, last, N, CXR_PRECISION_INT8), *ref = run(&cxr_backend_reference, g, last, N, CXR_PRECISION_F32);
+    const double gap = relative(got, ref, N * cxr_shape_count(g->nodes[last].shape));
+    if (!(gap <= limit)) fail_msg("%s: relative error %.4f, limit %.4f", g->nodes[last].name, gap, limit);
+    cxr_mem_free(got);
+    cxr_mem_free(ref);
+}
+
+static void test_agrees_with_the_reference(void **state)
+{
+    (void)state;
+    cxr_graph g;
+    const int last = open_network(&g);
+    calibrate(&g);
+    if (int8_here(&g)) {
+        check(&g, 4, ONE_LAYER); /* first convolution, batch norm, ReLU */
+        check(&g, node_named(&g, "layer1.0"), NETWORK);
+        check(&g, node_named(&g, "layer2.0.downsample.1"), NETWORK);
+        check(&g, last, NETWORK);
+    }
+    cxr_graph_free(&g);
+}
+
+/* Outputs at the border lack taps, which a wrong padding would fill with black or with something else. */
+static void test_the_border_is_exact(void **state)
+{
+    (void)state;
+    cxr_graph g;
+    (void)open_network(&g);
+    calibrate(&g);
+    if (int8_here(&g)) {
+        float *got = run(cpu, &g, 4, N, CXR_PRECISION_INT8), *ref = run(&cxr_backend_reference, &g, 4, N, CXR_PRECISION_F32);
+        const size_t side = SIZE / 2, planes = (size_t)N * 64;
+        for (size_t p = 0; p < planes; p++)
+            for (size_t i = 0; i < side * side; i++) {
+                const size_t y = i / side, x = i % side;
+                if (y > 1 && y + 1 < side && x > 1 && x + 1 < side) continue;
+                const float gap = fabsf(got[p * side * side + i] - ref[p * side * side + i]) / g.nodes[4].peak;
+                if (!(gap <= 0.02f)) fail_msg("plane %zu, row %zu, column %zu: off by %g of the range", p, y, x, (double)gap);
+            }
+        cxr_mem_free(got);
+        cxr_mem_free(ref);
+    }
+    cxr_graph_free(&g);
+}
+
+/* Integers add up the same in any order; slices of a batch must not show. */
+static void test_a_batch_gives_the_bits_of_its_first_images(void **state)
+{
+    (void)state;
+    cxr_graph g;
+    const int last = open_network(&g);
+    calibrate(&g);
+    if (int8_here(&g)) {
+        float *few = run(cpu, &g, last, 1, CXR_PRECISION_INT8), *many = run(cpu, &g, last, 39, CXR_PRECISION_INT8);
+        assert_memory_equal(few, many, cxr_shape_count(g.nodes[last].shape) * sizeof *few);
+        cxr_mem_free(few);
+        cxr_mem_free(many);
+    }
+    cxr_graph_free(&g);
+}
+
+static void is_fast(void *user, const cxr_node *node, const char *kernel)
+{
+    int *convolutions = user;
+    if (strstr(kernel, "ref") != NULL) fail_msg("%s runs on %s", node->name, kernel);
+    if (node->op == CXR_OP_CONV) *convolutions += strstr(kernel, "vnni") != NULL;
+}
+
+static void test_every_convolution_has_an_8_bit_kernel(void **state)
+{
+    (void)state;
+    cxr_graph g;
+    (void)open_network(&g);
+    calibrate(&g);
+    if (int8_here(&g)) {
+        cxr_answer a;
+        const cxr_agree_case c = span(&g, g.node_count - 1, 1, CXR_PRECISION_F32);
+        must(cxr_answer_of(&a, cpu, &c, &error));
+        const cxr_compile_opts o = {.mode = CXR_INFER, .max_batch = 8, .threads = 1, .precision = CXR_PRECISION_INT8};
+        cxr_program *p = NULL;
+        must(cpu->compile(&p, &g, 1, g.node_count - 1, a.params, &o, &error));
+        int convolutions = 0;
+        cxr_onednn_kernels(p, is_fast, &convolutions);
+        assert_int_equal(convolutions, 20);
+        cpu->close(&p);
+        cxr_answer_free(&a);
+    }
+    cxr_graph_free(&g);
+}
+
+static void refuse(cxr_graph *g, cxr_mode mode)
+{
+    cxr_answer a;
+    cxr_agree_case c = span(g, g->node_count - 1, 2, CXR_PRECISION_INT8);
+    c.mode = mode;
+    assert_int_equal(cxr_answer_of(&a, cpu, &c, &error), CXR_EUNAVAILABLE);
+    assert_non_null(strstr(error.text, "int8"));
+    cxr_answer_free(&a);
+}
+
+static void test_refuses_what_it_cannot_do(void **state)
+{
+    (void)state;
+    cxr_graph g;
+    (void)open_network(&g);
+    refuse(&g, CXR_INFER);
+    calibrate(&g);
+    refuse(&g, CXR_TRAIN);
+    g.nodes[node_named(&g, "layer3.1")].peak = 0.0f;
+    refuse(&g, CXR_INFER);
+    cxr_graph_free(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_agrees_with_the_reference),
+        cmocka_unit_test(test_the_border_is_exact),
+        cmocka_unit_test(test_a_batch_gives_the_bits_of_its_first_images),
+        cmocka_unit_test(test_every_convolution_has_an_8_bit_kernel),
+        cmocka_unit_test(test_refuses_what_it_cannot_do),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
