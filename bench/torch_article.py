@@ -58,15 +58,19 @@ def loader(a, split, transform):
     return torch.utils.data.DataLoader(Images(a, split, transform), 64, shuffle=train, num_workers=a.workers)
 
 
+def head():
+    layers = []
+    for i, o in ((512, 256), (256, 128)):
+        layers += [nn.Linear(i, o), nn.BatchNorm1d(o), nn.ReLU(), nn.Dropout(0.5)]
+    return nn.Sequential(*layers, nn.Linear(128, 2), nn.LogSoftmax(1))
+
+
 def network(weights):
     model = resnet18()
     model.load_state_dict(torch.load(weights, weights_only=True))
     for p in model.parameters():
         p.requires_grad = False
-    layers = []
-    for i, o in ((512, 256), (256, 128)):
-        layers += [nn.Linear(i, o), nn.BatchNorm1d(o), nn.ReLU(), nn.Dropout(0.5)]
-    model.fc = nn.Sequential(*layers, nn.Linear(128, 2), nn.LogSoftmax(1))
+    model.fc = head()
     return model
 
 
@@ -111,4 +115,5 @@ def main():
     print(json.dumps(result))
 
 
-main()
+if __name__ == "__main__":
+    main()
