@@ -191,6 +191,31 @@ static dnnl_status_t read_int8(const cxr_program *p, cxr_weight *w)
     return st;
 }
 
+static float to_bf16(double x)
+{
+    const float f = (float)x;
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    bits = (bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u; /* to nearest, ties to even */
+    float rounded;
+    memcpy(&rounded, &bits, sizeof rounded);
+    return rounded;
+}
+
+/* What rounding takes from one weight goes to the next of its kernel, so that the kernel's sum, which is what it makes of a
+ * smooth image, stays right to the last weight's rounding. */
+static void round_kernels(float *w, size_t kernels, size_t taps)
+{
+    for (size_t k = 0; k < kernels; k++) {
+        double carry = 0.0;
+        for (size_t i = k * taps; i < (k + 1) * taps; i++) {
+            const double want = (double)w[i] + carry;
+            w[i] = to_bf16(want);
+            carry = want - (double)w[i];
+        }
+    }
+}
+
 /* fold: room for the largest folded weight. */
 static dnnl_status_t read_weight(const cxr_program *p, cxr_weight *w, float *fold)
 {
@@ -201,6 +226,7 @@ static dnnl_status_t read_weight(const cxr_program *p, cxr_weight *w, float *fol
     if (w->grey) {
         float *to = w->reorder == NULL ? w->data : fold;
         if (!cxr_fold_grey(p->g, p->params, w->node, w->batchnorm, to, w->bias, w->border)) return dnnl_invalid_arguments;
+        if (w->md.data_type == dnnl_bf16) round_kernels(to, channels, param->count / channels / 3);
         return w->reorder == NULL ? dnnl_success : run_reorder(p, w, to);
     }
     for (size_t o = 0; w->batchnorm >= 0 && o < channels; o++)
