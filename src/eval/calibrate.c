@@ -27,9 +27,13 @@ static void widen(cxr_range *r, float peak)
 void cxr_range_add(cxr_range *r, const float *x, size_t count)
 {
     float peak = 0.0f;
-    for (size_t i = 0; i < count; i++) peak = fabsf(x[i]) <= peak ? peak : fabsf(x[i]); /* takes NaN */
-    if (!(peak <= r->peak)) r->peak = peak;
-    if (peak == 0.0f || !isfinite(r->peak)) return;
+    bool finite = isfinite(r->peak);
+    for (size_t i = 0; i < count; i++) {
+        finite = finite && isfinite(x[i]);
+        peak = fmaxf(peak, fabsf(x[i]));
+    }
+    r->peak = finite ? fmaxf(r->peak, peak) : INFINITY;
+    if (peak == 0.0f || !finite) return;
     widen(r, peak);
     const double scale = (double)CXR_RANGE_BINS / r->range;
     for (size_t i = 0; i < count; i++) {
