@@ -173,6 +173,66 @@ static void damaged_metadata(void **state)
     cxr_model_close(&m);
 }
 
+/* A calibrated model's ranges come back as the same floats; a file without any opens as not calibrated. */
+static void peaks_round_trip(void **state)
+{
+    (void)state;
+    cxr_model *m = build(2), *back = NULL;
+    cxr_error err = {0};
+    write_model(m, in_scratch("plain"));
+    assert_int_equal(cxr_model_open(&back, in_scratch("plain"), &err), CXR_OK);
+    for (int i = 0; i < back->graph.node_count; i++) assert_true(back->graph.nodes[i].peak == 0.0f);
+    cxr_model_close(&back);
+    for (int i = 2; i < m->graph.node_count; i += 3) m->graph.nodes[i].peak = 0.1f * (float)i;
+    m->graph.nodes[2].peak = CXR_PEAK_MIN;
+    m->graph.nodes[5].peak = CXR_PEAK_MAX;
+    write_model(m, in_scratch("peaks"));
+    if (cxr_model_open(&back, in_scratch("peaks"), &err) != CXR_OK) fail_msg("%s", err.text);
+    for (int i = 0; i < back->graph.node_count; i++) assert_true(back->graph.nodes[i].peak == m->graph.nodes[i].peak);
+    assert_same_params(m, back);
+    cxr_model_close(&back);
+    cxr_model_close(&m);
+}
+
+static void damaged_peaks(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {"",
+                                        "[1,2]",
+                                        "7",
+                                        "{\"relu\":1",
+                                        "{\"relu\":1,\"relu\":2}",
+                                        "{\"relu\":\"1\"}",
+                                        "{\"relu\":null}",
+                                        "{\"relu\":[1]}",
+                                        "{\"relu\":0}",
+                                        "{\"relu\":-1}",
+                                        "{\"relu\":1e-13}",
+                                        "{\"relu\":1e13}",
+                                        "{\"relu\":1e39}",
+                                        "{\"relu\":1e309}",
+                                        "{\"relu\":NaN}",
+                                        "{\"nobody\":1}",
+                                        "{\"\":1}",
+                                        "{\"relu\":1,\"layer9.0\":1}"};
+    cxr_model *m = build(2), *back = NULL;
+    m->graph.nodes[2].peak = 1.0f;
+    cxr_weights w = weights_of(m);
+    char **value = meta_value(&w, "cxr.peaks"), *old = *value;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        *value = cxr_mem_strdup(cases[i]);
+        assert_refused(&w, "file: the metadata cxr.peaks is missing or damaged");
+        cxr_mem_free(*value);
+    }
+    *value = cxr_mem_strdup("{\"relu\":2.5}");
+    assert_int_equal(cxr_model_from_weights(&back, &w, "file", NULL), CXR_OK);
+    cxr_mem_free(*value);
+    *value = old;
+    cxr_model_close(&back);
+    cxr_weights_free(&w);
+    cxr_model_close(&m);
+}
+
 static void damaged_tensors(void **state)
 {
     (void)state;
@@ -409,6 +469,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),       cmocka_unit_test(checkpoint_tensors_ride_along),
         cmocka_unit_test(damaged_metadata), cmocka_unit_test(damaged_tensors),
+        cmocka_unit_test(peaks_round_trip), cmocka_unit_test(damaged_peaks),
         cmocka_unit_test(bad_options),      cmocka_unit_test(numbered_classes),
         cmocka_unit_test(summary_counts),   cmocka_unit_test(backbone_loads),
         cmocka_unit_test(not_a_model),      cmocka_unit_test(nan_is_never_written),
