@@ -165,8 +165,9 @@ static cxr_status run_trainer(run *r, cxr_train_result *result, cxr_error *err)
     const cxr_train_events events = {.checkpoint = save_checkpoint, .epoch = after_epoch, .user = r};
     cxr_status st = cxr_trainer_run(r->trainer, &events, err);
     if (st == CXR_OK && r->unsaved > 0) st = save_checkpoint(r, r->trainer, err);
-    if (st != CXR_OK && save_finished(r, NULL) != CXR_OK) /* what was good stays; the first failure is told */
-        cxr_log(&r->hooks, CXR_WARNING, "%s: the last finished epochs could not be saved", r->folder);
+    cxr_error cause = {0};
+    if (st != CXR_OK && save_finished(r, &cause) != CXR_OK) /* what was good stays; the first failure is told */
+        cxr_log(&r->hooks, CXR_WARNING, "the last finished epochs could not be saved: %s", cause.text);
     const cxr_train_state *s = &r->trainer->state;
     if (result != NULL)
         *result = (cxr_train_result){.epochs_done = s->epoch,
