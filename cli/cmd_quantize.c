@@ -6,7 +6,6 @@ typedef struct quantize_args {
     cxr_quantize_opts opts;
     const char *model;
     unsigned device;
-    char *cache_dir;
     cxr_talk talk;
 } quantize_args;
 
@@ -69,7 +68,6 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     if (a->opts.out == NULL) return cxr_fail(err, CXR_EUSAGE, "--out FILE is missing");
     a->opts.data = given->operands[0];
     a->opts.run.device = a->device;
-    if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.run.cache_dir = a->cache_dir;
 
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);
     cxr_console_catch_signals();
@@ -78,7 +76,6 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     cxr_console_close();
     if (report.n > 0) print_report(&report);
     cxr_model_close(&model);
-    free(a->cache_dir);
     return st;
 }
 

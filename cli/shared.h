@@ -50,7 +50,7 @@ int cxr_exit_status(cxr_status status, int signal);
     }
 #define CXR_OPTION_DETERMINISTIC(F)                                                                                            \
     {                                                                                                                          \
-        F, .name = "deterministic", .help = "choose kernels by a fixed rule instead of by timing them on this machine"         \
+        F, .name = "deterministic", .help = "choose kernels by a fixed rule, not by timing them on this machine; so far they always are"         \
     }
 #define CXR_OPTION_QUIET(F)                                                                                                    \
     {                                                                                                                          \

@@ -157,7 +157,7 @@ typedef struct cxr_train_opts {
     cxr_cache cache;           /*                                                                default ram        */
     const char *cache_dir;     /* folder of cache files, created; NULL: none are kept            default NULL       */
     int cache_features;        /* augmented views whose features are kept; 0 = none      0..1024 default 0          */
-    bool deterministic;        /* kernels by a fixed rule, not by timing them                    default false      */
+    bool deterministic;        /* kernels by a fixed rule, which so far they always are          default false      */
     /* where */
     const char *recipe; /* name kept in args.json; sets nothing here                      default "article"  */
     const char *out;    /* run folder, created; refused if it holds a run                 required           */
@@ -241,8 +241,7 @@ typedef struct cxr_run_opts {
     int threads;    /* 0 = what the machine grants */
     cxr_device device;
     cxr_precision precision; /* default f32 */
-    const char *cache_dir;   /* folder where choices of kernels are remembered; NULL: none are */
-    bool deterministic;      /* kernels by a fixed rule, not by timing them */
+    bool deterministic;      /* kernels by a fixed rule, which so far they always are */
     cxr_limits limits;
 } cxr_run_opts;
 CXR_API void cxr_run_opts_default(cxr_run_opts *o);
@@ -369,8 +368,7 @@ typedef struct cxr_bench_opts {
     int rounds;                                /*                                      5..1000     default 5      */
     double seconds;                            /* least length of one measurement      0..60       default 0.2    */
     bool limit;                                /* measure the convolutions alone too               default true   */
-    const char *cache_dir;                     /* as in cxr_run_opts */
-    bool deterministic;
+    bool deterministic;                        /* as in cxr_run_opts */
 } cxr_bench_opts;
 CXR_API void cxr_bench_opts_default(cxr_bench_opts *o);
 
