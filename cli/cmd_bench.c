@@ -2,7 +2,6 @@
 #include "shared.h"
 #include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 extern const cxr_command cxr_command_bench;

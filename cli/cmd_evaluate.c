@@ -2,7 +2,6 @@
 #include "shared.h"
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct evaluate_args {
@@ -29,16 +28,13 @@ static const cxr_option options[] = {
      FILLS(opts.split),
      .words = split_words,
      .help = "which images of DATA; all: every one, whatever split it is in"},
-    {.name = "split-file",
-     FILLS(opts.split_file),
-     .value = "FILE",
-     .help = "a run's split.csv: it decides which image is in which split"},
+    CXR_OPTION_SPLIT_FILE(FILLS(opts.split_file)),
     {.name = "out",
      .letter = 'o',
      FILLS(opts.out),
      .value = "DIR",
      .help = "write metrics.json, predictions.csv and confusion_matrix.png there"},
-    {.name = "skip-unreadable", FILLS(opts.skip_unreadable), .help = "count and list unreadable images instead of stopping"},
+    CXR_OPTION_SKIP_UNREADABLE(FILLS(opts.skip_unreadable)),
     CXR_OPTION_MAX_PIXELS(FILLS(opts.run.limits.max_pixels)),
     CXR_OPTION_BATCH(FILLS(opts.run.batch_size)),
     CXR_OPTION_DEVICE(FILLS(device)),

@@ -1,6 +1,5 @@
 /* cxr quantize: a model that also runs in int8. */
 #include "shared.h"
-#include <stdlib.h>
 
 typedef struct quantize_args {
     cxr_quantize_opts opts;
@@ -22,24 +21,15 @@ static const cxr_option options[] = {
     CXR_OPTION_MODEL(FILLS(model)),
     {.name = "out", .letter = 'o', FILLS(opts.out), .value = "FILE", .help = "the model file to write; required"},
     {.name = "images", FILLS(opts.images), .value = "N", .low = 1, .high = 65536, .help = "training images to calibrate with"},
-    {.name = "seed",
-     .letter = 's',
-     FILLS(opts.seed),
-     .value = "N",
-     .low = 0,
-     .high = 9.2e18,
-     .help = "decides which training images"},
+    CXR_OPTION_SEED(FILLS(opts.seed), "decides which training images"),
     {.name = "max-loss",
      FILLS(opts.max_loss),
      .value = "X",
      .low = 0,
      .high = 1,
      .help = "refuse when the area under the ROC curve on validation falls by more"},
-    {.name = "split-file",
-     FILLS(opts.split_file),
-     .value = "FILE",
-     .help = "a run's split.csv: it decides which image is in which split"},
-    {.name = "skip-unreadable", FILLS(opts.skip_unreadable), .help = "count and list unreadable images instead of stopping"},
+    CXR_OPTION_SPLIT_FILE(FILLS(opts.split_file)),
+    CXR_OPTION_SKIP_UNREADABLE(FILLS(opts.skip_unreadable)),
     CXR_OPTION_MAX_PIXELS(FILLS(opts.run.limits.max_pixels)),
     CXR_OPTION_BATCH(FILLS(opts.run.batch_size)),
     CXR_OPTION_DEVICE(FILLS(device)),

@@ -95,7 +95,7 @@ static const cxr_option options[] = {
      .low = 0.01,
      .high = 0.5,
      .help = "share of the training patients that becomes validation when val/ is missing or too small"},
-    {.name = "skip-unreadable", FILLS(opts.skip_unreadable), .help = "count and list unreadable images instead of stopping"},
+    CXR_OPTION_SKIP_UNREADABLE(FILLS(opts.skip_unreadable)),
     CXR_OPTION_MAX_PIXELS(FILLS(opts.limits.max_pixels)),
 
     {.name = "size",
@@ -215,13 +215,7 @@ static const cxr_option options[] = {
      .low = 0,
      .high = 100000,
      .help = "stop after N epochs without a lower validation loss; 0: off"},
-    {.name = "seed",
-     .letter = 's',
-     FILLS(opts.seed),
-     .value = "N",
-     .low = 0,
-     .high = 9.2e18,
-     .help = "of order, augmentation, dropout and random weights"},
+    CXR_OPTION_SEED(FILLS(opts.seed), "of order, augmentation, dropout and random weights"),
 
     {.name = "out",
      .letter = 'o',

@@ -30,6 +30,18 @@ int cxr_exit_status(cxr_status status, int signal);
     {                                                                                                                          \
         F, .name = "max-pixels", .value = "N", .low = 1, .high = 1e12, .help = "refuse images of more pixels"                  \
     }
+#define CXR_OPTION_SKIP_UNREADABLE(F)                                                                                          \
+    {                                                                                                                          \
+        F, .name = "skip-unreadable", .help = "count and list unreadable images instead of stopping"                           \
+    }
+#define CXR_OPTION_SPLIT_FILE(F)                                                                                               \
+    {                                                                                                                          \
+        F, .name = "split-file", .value = "FILE", .help = "a run's split.csv: it decides which image is in which split"        \
+    }
+#define CXR_OPTION_SEED(F, HELP)                                                                                               \
+    {                                                                                                                          \
+        F, .name = "seed", .letter = 's', .value = "N", .low = 0, .high = 9.2e18, .help = HELP                                 \
+    }
 #define CXR_OPTION_BATCH(F)                                                                                                    \
     {                                                                                                                          \
         F, .name = "batch-size", .letter = 'b', .value = "N", .low = 1, .high = 1024, .help = "images computed at once"        \
@@ -50,7 +62,8 @@ int cxr_exit_status(cxr_status status, int signal);
     }
 #define CXR_OPTION_DETERMINISTIC(F)                                                                                            \
     {                                                                                                                          \
-        F, .name = "deterministic", .help = "choose kernels by a fixed rule, not by timing them on this machine; so far they always are"         \
+        F, .name = "deterministic",                                                                                            \
+           .help = "choose kernels by a fixed rule, not by timing them on this machine; so far they always are"                \
     }
 #define CXR_OPTION_QUIET(F)                                                                                                    \
     {                                                                                                                          \
