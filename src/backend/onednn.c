@@ -5,10 +5,6 @@
 #include "base/mem.h"
 #include <string.h>
 
-/* GNU OpenMP's, which oneDNN runs on; declared here because clang comes without omp.h. */
-int omp_get_max_threads(void);
-void omp_set_num_threads(int threads);
-
 /* ---- Tensors ---- */
 
 static dnnl_memory_desc_t host_md(cxr_dtype type, int n, cxr_shape shape)
@@ -105,19 +101,6 @@ static cxr_status tensor_read(const cxr_tensor *t, float *host, cxr_error *err)
 
 /* ---- Programs ---- */
 
-/* Sets the calling thread's team and returns its former size, for team_restore(). */
-static int team_take(const cxr_program *p)
-{
-    const int before = omp_get_max_threads();
-    omp_set_num_threads(p->o.threads);
-    return before;
-}
-
-static void team_restore(int before)
-{
-    omp_set_num_threads(before);
-}
-
 static void program_close(cxr_program **program)
 {
     if (program == NULL || *program == NULL) return;
@@ -172,9 +155,9 @@ static cxr_status open_program(cxr_program *p, cxr_error *err)
     if (st == dnnl_success) st = dnnl_stream_create(&p->stream, p->engine, dnnl_stream_default_flags);
     if (st != dnnl_success) return cxr_dnnl_fail(err, st, "the start", "a program");
     const dnnl_memory_desc_t in_md = expected_input(p);
-    const int team = team_take(p);
+    const int team = cxr_team_take(p->o.threads);
     const cxr_status status = cxr_sections_plan(p, &in_md, err);
-    team_restore(team);
+    cxr_team_restore(team);
     return status;
 }
 
@@ -200,9 +183,9 @@ static cxr_status program_compile(cxr_program **out, const cxr_graph *g, int fir
 
 static cxr_status program_refresh(cxr_program *p, cxr_error *err)
 {
-    const int team = team_take(p);
+    const int team = cxr_team_take(p->o.threads);
     const cxr_status st = cxr_weights_refresh(p, true, err);
-    team_restore(team);
+    cxr_team_restore(team);
     return st;
 }
 
@@ -229,9 +212,9 @@ static cxr_status program_forward(cxr_program *p, const cxr_tensor *in, uint64_t
     if (st == CXR_OK && p->o.mode == CXR_TRAIN) st = cxr_check_statistics(p->g, p->first, p->last, in->n, err);
     if (st != CXR_OK) return st;
     p->key = key;
-    const int team = team_take(p);
+    const int team = cxr_team_take(p->o.threads);
     st = cxr_sections_run(p, in, err);
-    team_restore(team);
+    cxr_team_restore(team);
     if (st == CXR_OK) *out = &p->out;
     return st;
 }
@@ -246,9 +229,9 @@ static cxr_status program_backward(cxr_program *p, const cxr_tensor *dout, float
     if (!cxr_md_same(&dout->md, &plain))
         return cxr_fail(err, CXR_EINTERNAL, "cpu backend: the output gradient is no host tensor of %d images", p->ran->n);
     char *const bases[CXR_BASES] = {[CXR_AT_ARENA] = p->arena, [CXR_AT_DOUT] = dout->data, [CXR_AT_GRADS] = (char *)grads};
-    const int team = team_take(p);
+    const int team = cxr_team_take(p->o.threads);
     st = cxr_plan_run(p->ran, p, CXR_BACKWARD_DATA, bases, err);
-    team_restore(team);
+    cxr_team_restore(team);
     return st;
 }
 

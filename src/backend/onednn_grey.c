@@ -1,7 +1,6 @@
 /* The first convolution on the grey pixels themselves: normalising is folded into its weights (graph/grey.c). The convolution
  * writes its outputs as if the image went on at the border; a loop of our own then adds what the outputs there lack. */
 #include "backend/onednn_plan.h"
-#include <string.h>
 
 /* Few images are done before a second thread has woken up. */
 static int team_of(const cxr_loop_args *a)
@@ -18,37 +17,25 @@ typedef struct pixels_job {
     bool bf16;
 } pixels_job;
 
-/* bf16 is the upper half of f32; -128..127 lose nothing. */
+/* -128..127 lose nothing in bf16. */
 static void shift_pixels(void *ctx, int index, int count)
 {
     const pixels_job *job = ctx;
     const size_t end = job->count * ((size_t)index + 1) / (size_t)count;
     for (size_t i = job->count * (size_t)index / (size_t)count; i < end; i++) {
         const float q = (float)((int)job->x[i] - 128);
-        uint32_t bits;
-        memcpy(&bits, &q, sizeof bits);
         if (job->bf16)
-            ((uint16_t *)job->y)[i] = (uint16_t)(bits >> 16);
+            ((uint16_t *)job->y)[i] = cxr_to_bf16(q);
         else
             ((float *)job->y)[i] = q;
     }
 }
 
-static void run_pixels(const cxr_loop_args *a, bool bf16)
+static void loop_pixels(const cxr_loop_args *a)
 {
     const cxr_shape in = cxr_graph_in_shape(a->g, a->node);
-    pixels_job job = {a->x[0], a->x[1], (size_t)a->n * (size_t)in.h * (size_t)in.w, bf16};
+    pixels_job job = {a->x[1], a->x[0], (size_t)a->n * (size_t)in.h * (size_t)in.w, a->half};
     cxr_team_run(team_of(a), shift_pixels, &job);
-}
-
-static void pixels_f32(const cxr_loop_args *a)
-{
-    run_pixels(a, false);
-}
-
-static void pixels_bf16(const cxr_loop_args *a)
-{
-    run_pixels(a, true);
 }
 
 /* ---- Border ---- */
@@ -62,21 +49,11 @@ typedef struct border_job {
     bool bf16;
 } border_job;
 
-static uint16_t add_bf16(uint16_t to, float x)
-{
-    uint32_t bits = (uint32_t)to << 16;
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    f += x;
-    memcpy(&bits, &f, sizeof bits);
-    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16); /* to nearest, ties to even */
-}
-
 static void add_lanes(const border_job *job, size_t at, const float *x)
 {
     if (job->bf16) {
         uint16_t *y = (uint16_t *)(void *)job->y + at;
-        for (int l = 0; l < job->lanes; l++) y[l] = add_bf16(y[l], x[l]);
+        for (int l = 0; l < job->lanes; l++) y[l] = cxr_to_bf16(cxr_from_bf16(y[l]) + x[l]);
     } else {
         float *y = (float *)(void *)job->y + at;
         for (int l = 0; l < job->lanes; l++) y[l] += x[l];
@@ -107,20 +84,10 @@ static void add_border(void *ctx, int index, int count)
     for (size_t i = (size_t)index; i < (size_t)job->n * blocks; i += (size_t)count) add_block(job, i, i % blocks);
 }
 
-static void run_border(const cxr_loop_args *a, bool bf16)
+static void loop_border(const cxr_loop_args *a)
 {
-    border_job job = {a->x[0], a->x[1], a->g->nodes[a->node].shape, cxr_conv_inside(a->g, a->node), a->n, cxr_lanes(), bf16};
+    border_job job = {a->x[0], a->x[1], a->g->nodes[a->node].shape, cxr_conv_inside(a->g, a->node), a->n, cxr_lanes(), a->half};
     cxr_team_run(team_of(a), add_border, &job);
-}
-
-static void border_f32(const cxr_loop_args *a)
-{
-    run_border(a, false);
-}
-
-static void border_bf16(const cxr_loop_args *a)
-{
-    run_border(a, true);
 }
 
 /* ---- Lowering ---- */
@@ -129,13 +96,12 @@ bool cxr_lower_grey(cxr_lowering *l, const cxr_fused *group, cxr_value x, cxr_va
 {
     cxr_desc pd = cxr_kernel_grey(l);
     if (pd == NULL) return false;
-    const bool bf16 = l->p->type == dnnl_bf16;
     const dnnl_memory_desc_t md = cxr_desc_md(pd, dnnl_query_weights_md);
     const cxr_value q = cxr_lower_new(l, cxr_desc_md(pd, dnnl_query_src_md));
     cxr_value weight[3];
-    cxr_lower_loop(l, bf16 ? pixels_bf16 : pixels_f32);
-    cxr_lower_arg(l, 0, x);
+    cxr_lower_loop(l, loop_pixels);
     cxr_lower_arg(l, 0, q);
+    cxr_lower_arg(l, 0, x);
     *y = cxr_lower_new(l, cxr_desc_md(pd, dnnl_query_dst_md));
     cxr_lower_grey_weight(l, group, &md, weight);
     cxr_lower_primitive(l, pd);
@@ -143,7 +109,7 @@ bool cxr_lower_grey(cxr_lowering *l, const cxr_fused *group, cxr_value x, cxr_va
     cxr_lower_arg(l, DNNL_ARG_WEIGHTS, weight[0]);
     cxr_lower_arg(l, DNNL_ARG_BIAS, weight[1]);
     cxr_lower_arg(l, DNNL_ARG_DST, *y);
-    cxr_lower_loop(l, bf16 ? border_bf16 : border_f32);
+    cxr_lower_loop(l, loop_border);
     cxr_lower_arg(l, 0, *y);
     cxr_lower_arg(l, 0, weight[2]);
     return true;

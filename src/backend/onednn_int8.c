@@ -13,12 +13,6 @@
 #define MOST 127 /* of a weight, either sign */
 #define MARK 117 /* the value that says "image": its weights are then about as large as the pixels' */
 
-bool cxr_has_int8(void)
-{
-    const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa(), vnni = (unsigned)dnnl_cpu_isa_avx512_core_vnni;
-    return (isa & vnni) == vnni;
-}
-
 /* The node whose peak decides on the step of a node's value. */
 static const cxr_node *measured(const cxr_graph *g, int node)
 {
@@ -87,14 +81,9 @@ static void real_row(const cxr_graph *g, int conv, const float *from, double sca
         for (size_t i = 0; i < r.groups * r.each; i++) row[i] = (double)from[i] * scale;
         return;
     }
-    const cxr_node *norm = &g->nodes[g->nodes[conv].in[0]];
     for (size_t i = 0; i < r.each; i++) {
-        row[i] = row[r.each + i] = 0.0;
-        for (size_t c = 0; c < 3; c++) {
-            const double w = (double)from[c * r.each + i] * scale / (double)norm->std[c];
-            row[i] += w / 255.0;
-            row[r.each + i] -= w * (double)norm->mean[c] / MARK;
-        }
+        cxr_fold_pixel(g, conv, from + i, scale, 0.0, &row[i], &row[r.each + i]);
+        row[r.each + i] /= MARK;
     }
 }
 
@@ -297,9 +286,10 @@ static cxr_value packed(cxr_lowering *l, int conv, cxr_value pixels)
     return y;
 }
 
-/* `other`: the node that is added, -1: none. steps becomes the output's scales. */
-static cxr_desc choose_kernel(cxr_lowering *l, const cxr_fused *group, const dnnl_memory_desc_t *x, int other, float *steps)
+/* steps becomes the output's scales. */
+static cxr_desc choose_kernel(cxr_lowering *l, const cxr_fused *group, const dnnl_memory_desc_t *x, float *steps)
 {
+    const int other = group->add_input;
     const cxr_graph *g = l->p->g;
     const cxr_node *v = &g->nodes[group->node];
     const bool first = reads_pixels(g, group->node);
@@ -335,7 +325,7 @@ cxr_value cxr_lower_int8(cxr_lowering *l, const cxr_fused *group, cxr_value x, c
     }
     scales = steps + g->nodes[group->node].shape.c;
     memcpy(scales, steps, (size_t)g->nodes[group->node].shape.c * sizeof *steps);
-    cxr_desc pd = choose_kernel(l, group, &x.md, group->add_input, scales);
+    cxr_desc pd = choose_kernel(l, group, &x.md, scales);
     const dnnl_memory_desc_t weights = cxr_desc_md(pd, dnnl_query_weights_md), out = cxr_desc_md(pd, dnnl_query_dst_md);
     cxr_value bias = {.buffer = -1};
     const cxr_value w = pd == NULL ? bias : cxr_lower_int8_weight(l, group, &weights, steps, &bias);

@@ -7,9 +7,6 @@
 #include "base/mem.h"
 #include <string.h>
 
-int omp_get_max_threads(void);
-void omp_set_num_threads(int threads);
-
 #define TRIAL_SECONDS 0.01 /* the least that a kernel is timed for before it is left out */
 
 enum { LEFT, RIGHT, BIAS, OUT, PARTS }; /* operands: the two inputs, the bias, what is written */
@@ -303,10 +300,9 @@ cxr_status cxr_conv_limit_open(cxr_conv_limit **out, const cxr_graph *g, int fir
     cxr_conv_limit *l = cxr_mem_new(1, sizeof *l);
     if (l == NULL) return cxr_mem_fail(err, "convolutions alone");
     l->o = *o;
-    const int team = omp_get_max_threads();
-    omp_set_num_threads(o->threads);
+    const int team = cxr_team_take(o->threads);
     const cxr_status st = open_limit(l, g, first, last, hooks, err);
-    omp_set_num_threads(team);
+    cxr_team_restore(team);
     if (st != CXR_OK) cxr_conv_limit_close(&l);
     *out = l;
     return st;
@@ -315,8 +311,7 @@ cxr_status cxr_conv_limit_open(cxr_conv_limit **out, const cxr_graph *g, int fir
 cxr_status cxr_conv_limit_time(cxr_conv_limit *l, double least, double *forward, double *backward, cxr_error *err)
 {
     dnnl_status_t st = dnnl_success;
-    const int team = omp_get_max_threads();
-    omp_set_num_threads(l->o.threads);
+    const int team = cxr_team_take(l->o.threads);
     *forward = *backward = 0.0;
     for (int i = 0; i < l->kernel_count && st == dnnl_success; i++) {
         const kernel *k = &l->kernels[i];
@@ -324,7 +319,7 @@ cxr_status cxr_conv_limit_time(cxr_conv_limit *l, double least, double *forward,
         st = time_kernel(l, k, least / l->kernel_count, &seconds);
         *(k->backward ? backward : forward) += seconds * k->count;
     }
-    omp_set_num_threads(team);
+    cxr_team_restore(team);
     return st == dnnl_success ? CXR_OK : cxr_dnnl_fail(err, st, "running", "a convolution alone");
 }
 

@@ -8,6 +8,8 @@
 void GOMP_parallel(void (*work)(void *), void *data, unsigned threads, unsigned flags);
 int omp_get_thread_num(void);
 int omp_get_num_threads(void);
+int omp_get_max_threads(void);
+void omp_set_num_threads(int threads);
 
 typedef struct team_job {
     void (*work)(void *ctx, int index, int count);
@@ -18,6 +20,18 @@ static void team_member(void *data)
 {
     const team_job *job = data;
     job->work(job->ctx, omp_get_thread_num(), omp_get_num_threads());
+}
+
+int cxr_team_take(int threads)
+{
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(threads);
+    return before;
+}
+
+void cxr_team_restore(int before)
+{
+    omp_set_num_threads(before);
 }
 
 void cxr_team_run(int threads, void (*work)(void *ctx, int index, int count), void *ctx)

@@ -41,6 +41,11 @@ bool cxr_has_bf16(void)
     return has_isa(dnnl_cpu_isa_avx512_core_bf16);
 }
 
+bool cxr_has_int8(void)
+{
+    return has_isa(dnnl_cpu_isa_avx512_core_vnni);
+}
+
 dnnl_memory_desc_t cxr_md_blocked(int n, cxr_shape s)
 {
     return md_tagged(n, s, cxr_lanes() == 16 ? dnnl_aBcd16b : dnnl_aBcd8b);

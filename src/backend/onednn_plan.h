@@ -6,6 +6,7 @@
 #define CXR_BACKEND_ONEDNN_PLAN_H
 #include "backend/backend.h"
 #include <oneapi/dnnl/dnnl.h>
+#include <string.h>
 
 typedef enum cxr_pass { CXR_FORWARD, CXR_BACKWARD_DATA, CXR_BACKWARD_WEIGHTS } cxr_pass;
 
@@ -148,9 +149,23 @@ typedef const_dnnl_primitive_desc_t cxr_desc;
 dnnl_memory_desc_t cxr_md_plain(int n, cxr_shape s);   /* (n, c, h, w), dense */
 dnnl_memory_desc_t cxr_md_any(int n, cxr_shape s);     /* the kernel's choice */
 dnnl_memory_desc_t cxr_md_blocked(int n, cxr_shape s); /* channels in blocks of 16 or 8, as the ISA likes */
-int cxr_lanes(void);                                   /* 16 or 8 */
-bool cxr_has_int8(void);                               /* kernels that do not saturate between */
-bool cxr_has_bf16(void);                               /* kernels as fast as f32's or faster */
+/* bf16 is the upper half of f32; to nearest, ties to even. Finite values. */
+static inline float cxr_from_bf16(uint16_t half)
+{
+    const uint32_t bits = (uint32_t)half << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+static inline uint16_t cxr_to_bf16(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+int cxr_lanes(void);                                                        /* 16 or 8 */
+bool cxr_has_int8(void);                                                    /* kernels that do not saturate between */
+bool cxr_has_bf16(void);                                                    /* kernels as fast as f32's or faster */
 dnnl_memory_desc_t cxr_md_of(int rank, const dnnl_dim_t *dims, bool plain); /* plain or the kernel's choice */
 /* The layout to add in: md, or plain where md pads its channels, which oneDNN's SSE4.1 kernel with ReLU gets wrong. */
 dnnl_memory_desc_t cxr_md_for_add(const dnnl_memory_desc_t *md);
@@ -264,11 +279,11 @@ typedef struct cxr_conv_want {
 } cxr_conv_want;
 
 cxr_desc cxr_kernel_conv(cxr_lowering *l, const cxr_conv_want *want);
-/* Forward when hint is NULL. Both take and give the layout x. */
 /* One channel of pixels in, blocks out, no ReLU; NULL when there is no fast kernel. */
 cxr_desc cxr_kernel_grey(cxr_lowering *l);
 /* Forward of inference; *relu: done by it. Takes and gives the layout x. */
 cxr_desc cxr_kernel_maxpool(cxr_lowering *l, const dnnl_memory_desc_t *x, bool *relu);
+/* Forward when hint is NULL. Both take and give the layout x. */
 cxr_desc cxr_kernel_pool(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc hint);
 cxr_desc cxr_kernel_batchnorm(cxr_lowering *l, const dnnl_memory_desc_t *x);
 cxr_desc cxr_kernel_relu(cxr_lowering *l, const dnnl_memory_desc_t *x, cxr_desc hint);
@@ -282,6 +297,9 @@ bool cxr_winograd_knows(const dnnl_memory_desc_t *md);
 /* weights: (out, in, 3, 3); scale: of each output channel, or NULL. The same bits as oneDNN's reorder of weights * scale. */
 void cxr_winograd_fill(float *to, const dnnl_memory_desc_t *md, const float *weights, const double *scale, int threads);
 
+/* Sets the calling thread's team, on which oneDNN runs, and returns its former size, for cxr_team_restore(). */
+int cxr_team_take(int threads);
+void cxr_team_restore(int before);
 /* Runs work(ctx, index, count) on each of a team of up to `threads` threads, the calling one included. */
 void cxr_team_run(int threads, void (*work)(void *ctx, int index, int count), void *ctx);
 

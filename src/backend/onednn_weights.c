@@ -191,17 +191,6 @@ static dnnl_status_t read_int8(const cxr_program *p, cxr_weight *w)
     return st;
 }
 
-static float to_bf16(double x)
-{
-    const float f = (float)x;
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    bits = (bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u; /* to nearest, ties to even */
-    float rounded;
-    memcpy(&rounded, &bits, sizeof rounded);
-    return rounded;
-}
-
 /* What rounding takes from one weight goes to the next of its kernel, so that the kernel's sum, which is what it makes of a
  * smooth image, stays right to the last weight's rounding. */
 static void round_kernels(float *w, size_t kernels, size_t taps)
@@ -210,7 +199,7 @@ static void round_kernels(float *w, size_t kernels, size_t taps)
         double carry = 0.0;
         for (size_t i = k * taps; i < (k + 1) * taps; i++) {
             const double want = (double)w[i] + carry;
-            w[i] = to_bf16(want);
+            w[i] = cxr_from_bf16(cxr_to_bf16((float)want));
             carry = want - (double)w[i];
         }
     }

@@ -43,13 +43,7 @@ struct cxr_store {
 
 static bool read_at(int fd, void *to, size_t n, off_t at)
 {
-    for (size_t done = 0; done < n;) {
-        const ssize_t got = pread(fd, (uint8_t *)to + done, n - done, at + (off_t)done);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return false;
-        done += (size_t)got;
-    }
-    return true;
+    return cxr_file_read(fd, (uint64_t)at, to, n, "", NULL) == CXR_OK;
 }
 
 static bool write_at(int fd, const void *from, size_t n, off_t at)

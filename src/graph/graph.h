@@ -144,6 +144,10 @@ typedef struct cxr_inside {
     size_t outside;
 } cxr_inside;
 cxr_inside cxr_conv_inside(const cxr_graph *g, int conv);
+/* One tap of a convolution of normalised channels as one of pixels: with q = pixel - centre it adds weight * q + constant.
+ * from: the weight of the first channel of three, kernel x kernel apart, each multiplied by scale. */
+void cxr_fold_pixel(const cxr_graph *g, int conv, const float *from, double scale, double centre, double *weight,
+                    double *constant);
 #define CXR_GREY_TAPS 121 /* of the largest kernel that folds, 11 x 11 */
 /* The normalize node before a convolution, and batch norm (-1: none) behind it, folded into it: y = conv(pixel - 128, weight) +
  * bias + border, in double. weight: (out, 1, k, k); border: for each output outside, row by row, `out` values. False: too large

@@ -26,20 +26,15 @@ cxr_inside cxr_conv_inside(const cxr_graph *g, int conv)
     return r;
 }
 
-/* One channel of one output: kernel x kernel weights of q, and of the constant that goes with it. */
-static void fold_taps(const cxr_graph *g, int conv, const float *from, double scale, float *weight, double *constant)
+void cxr_fold_pixel(const cxr_graph *g, int conv, const float *from, double scale, double centre, double *weight,
+                    double *constant)
 {
     const cxr_node *v = &g->nodes[conv], *norm = &g->nodes[v->in[0]];
-    const size_t taps = (size_t)v->kernel * (size_t)v->kernel;
-    for (size_t i = 0; i < taps; i++) {
-        double a = 0.0, b = 0.0;
-        for (size_t c = 0; c < 3; c++) {
-            const double w = scale * (double)from[c * taps + i] / (double)norm->std[c];
-            a += w / 255.0;
-            b += w * (128.0 / 255.0 - (double)norm->mean[c]);
-        }
-        weight[i] = (float)a;
-        constant[i] = b;
+    *weight = *constant = 0.0;
+    for (size_t c = 0; c < 3; c++) {
+        const double w = scale * (double)from[c * (size_t)(v->kernel * v->kernel)] / (double)norm->std[c];
+        *weight += w / 255.0;
+        *constant += w * (centre / 255.0 - (double)norm->mean[c]);
     }
 }
 
@@ -69,9 +64,13 @@ bool cxr_fold_grey(const cxr_graph *g, const float *params, int conv, int batchn
     for (size_t o = 0; o < channels; o++) {
         bias[o] = 0.0f;
         const double scale = batchnorm >= 0 ? cxr_fold_scale(g, params, batchnorm, o, &bias[o]) : 1.0;
-        fold_taps(g, conv, from + o * 3 * taps, scale, weight + o * taps, constant);
         double sum = (double)bias[o];
-        for (size_t i = 0; i < taps; i++) sum += constant[i];
+        for (size_t i = 0; i < taps; i++) {
+            double q;
+            cxr_fold_pixel(g, conv, from + o * 3 * taps + i, scale, 128.0, &q, &constant[i]);
+            weight[o * taps + i] = (float)q;
+            sum += constant[i];
+        }
         bias[o] = (float)sum;
         size_t at = o;
         for (int y = 0; y < v->shape.h; y++) {
