@@ -11,6 +11,17 @@ static inline bool cxr_close(double got, double ref, double atol, double rtol)
     return isfinite(got) && isfinite(ref) && fabs(got - ref) <= atol + rtol * fabs(ref);
 }
 
+/* The difference as a share of the reference, both in L2. Not a number where anything is, and against zeros. */
+static inline double cxr_share(const float *got, const float *ref, size_t count)
+{
+    double difference = 0.0, size = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        difference += ((double)got[i] - (double)ref[i]) * ((double)got[i] - (double)ref[i]);
+        size += (double)ref[i] * (double)ref[i];
+    }
+    return sqrt(difference / size);
+}
+
 /* The worst element of two arrays. */
 typedef struct cxr_gap {
     double gap; /* |got - ref| / (|ref| + rms(ref)), infinite when either is NaN or infinite */

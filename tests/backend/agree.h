@@ -28,6 +28,12 @@ typedef struct cxr_answer {
 CXR_MUST_CHECK cxr_status cxr_answer_of(cxr_answer *a, const cxr_backend *backend, const cxr_agree_case *c, cxr_error *err);
 void cxr_answer_free(cxr_answer *a);
 
+/* A bias straight before a batch norm has gradient zero: rounding noise on both sides. */
+static inline bool cxr_gradient_is_noise(const cxr_graph *g, const cxr_param *p)
+{
+    return p->role == CXR_BIAS && p->node + 1 < g->node_count && g->nodes[p->node + 1].op == CXR_OP_BATCHNORM;
+}
+
 /* True when `got` and `ref` agree on the case. Otherwise `report` names the first thing that differs, its gap and limit. */
 bool cxr_agree(const cxr_backend *got, const cxr_backend *ref, const cxr_agree_case *c, char *report, size_t room);
 #endif

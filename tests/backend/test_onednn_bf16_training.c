@@ -9,6 +9,7 @@
 #include "agree.h"
 #include "backend/onednn.h"
 #include "base/mem.h"
+#include "bf16.h"
 #include "golden.h"
 #include "graph/params.h"
 #include <stdio.h>
@@ -31,42 +32,6 @@ static void open_graph(cxr_graph *g, cxr_shape in)
     g->nodes[x].shape = in;
 }
 
-static bool bf16_here(void)
-{
-    cxr_graph g;
-    open_graph(&g, (cxr_shape){16, 4, 4});
-    (void)cxr_graph_conv(&g, 1, "conv", 16, 3, 1, 1);
-    float *params = cxr_params_new(&g);
-    assert_non_null(params);
-    const cxr_compile_opts o = {.mode = CXR_TRAIN, .max_batch = 1, .threads = 1, .precision = CXR_PRECISION_BF16};
-    cxr_program *p = NULL;
-    const cxr_status st = cpu->compile(&p, &g, 2, 2, params, &o, &error);
-    if (st != CXR_OK) {
-        assert_int_equal(st, CXR_EUNAVAILABLE);
-        assert_non_null(strstr(error.text, "AVX512_BF16"));
-    }
-    cpu->close(&p);
-    cxr_mem_free(params);
-    cxr_graph_free(&g);
-    return st == CXR_OK;
-}
-
-static double share(const float *got, const float *ref, size_t count)
-{
-    double difference = 0.0, size = 0.0;
-    for (size_t i = 0; i < count; i++) {
-        difference += ((double)got[i] - (double)ref[i]) * ((double)got[i] - (double)ref[i]);
-        size += (double)ref[i] * (double)ref[i];
-    }
-    return sqrt(difference / size);
-}
-
-/* A bias straight before a batch norm has gradient zero: rounding noise on both sides. */
-static bool is_noise(const cxr_graph *g, const cxr_param *p)
-{
-    return p->role == CXR_BIAS && p->node + 1 < g->node_count && g->nodes[p->node + 1].op == CXR_OP_BATCHNORM;
-}
-
 /* Trains two steps on both backends. Output, running statistics and gradients may be off, in L2, by these shares. */
 static void check(const cxr_graph *g, const char *what, int first, int n, cxr_tolerance limit)
 {
@@ -82,14 +47,14 @@ static void check(const cxr_graph *g, const char *what, int first, int n, cxr_to
     cxr_answer got, ref;
     must(cxr_answer_of(&got, cpu, &c, &error));
     must(cxr_answer_of(&ref, &cxr_backend_reference, &c, &error));
-    const double out = share(got.out, ref.out, (size_t)n * cxr_shape_count(g->nodes[last].shape));
+    const double out = cxr_share(got.out, ref.out, (size_t)n * cxr_shape_count(g->nodes[last].shape));
     if (!(out <= limit.forward)) fail_msg("%s: output off by %.3g of its size", what, out);
     for (int i = 0; i < g->param_count; i++) {
         const cxr_param *p = &g->params[i];
-        if (p->node < first || is_noise(g, p)) continue;
+        if (p->node < first || cxr_gradient_is_noise(g, p)) continue;
         const bool learnable = cxr_param_learnable(p);
         const float *x = learnable ? got.grads : got.params, *y = learnable ? ref.grads : ref.params;
-        const double off = share(x + p->offset, y + p->offset, p->count);
+        const double off = cxr_share(x + p->offset, y + p->offset, p->count);
         if (!(off <= (learnable ? limit.backward : limit.forward))) fail_msg("%s: %s off by %.3g", what, p->name, off);
     }
     cxr_answer_free(&got);
@@ -104,7 +69,7 @@ typedef struct conv_case {
 static void test_convolutions(void **state)
 {
     (void)state;
-    if (!bf16_here()) return;
+    if (!bf16_here(CXR_TRAIN)) return;
     static const conv_case cases[] = {{{3, 32, 32}, 64, 7, 2, 3},  {{64, 8, 8}, 64, 3, 1, 1},   {{64, 7, 9}, 128, 3, 2, 1},
                                       {{64, 8, 8}, 128, 1, 2, 0},  {{17, 12, 12}, 33, 3, 2, 0}, {{5, 7, 9}, 6, 3, 1, 1},
                                       {{256, 4, 4}, 512, 3, 1, 1}, {{32, 1, 1}, 64, 1, 1, 0}};
@@ -140,7 +105,7 @@ static void open_block(cxr_graph *g, cxr_shape in, bool strided)
 static void test_blocks(void **state)
 {
     (void)state;
-    if (!bf16_here()) return;
+    if (!bf16_here(CXR_TRAIN)) return;
     static const cxr_shape shapes[] = {{64, 16, 16}, {16, 9, 11}, {24, 13, 7}};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         for (int strided = 0; strided < 2; strided++) {
@@ -156,7 +121,7 @@ static void test_blocks(void **state)
 static void test_determinism(void **state)
 {
     (void)state;
-    if (!bf16_here()) return;
+    if (!bf16_here(CXR_TRAIN)) return;
     cxr_graph g;
     open_block(&g, (cxr_shape){64, 16, 16}, true);
     const cxr_agree_case c = {.g = &g,

@@ -9,6 +9,7 @@
 
 #include "agree.h"
 #include "base/mem.h"
+#include "bf16.h"
 #include "golden.h"
 #include "graph/params.h"
 #include <stdio.h>
@@ -43,23 +44,6 @@ static void open_graph(cxr_graph *g, const geometry *s, int norm, enum tail tail
     if (tail == RELU_POOL) x = cxr_graph_relu(g, x, "again");
     if (tail == POOL_AND_RELU_READ) x = cxr_graph_add(g, x, cxr_graph_maxpool(g, x, "maxpool", 3, 1, 1));
     assert_int_equal(g->status, CXR_OK);
-}
-
-static bool bf16_here(void)
-{
-    cxr_graph g;
-    cxr_error error = {0};
-    open_graph(&g, &geometries[0], 0, CONV);
-    float *params = cxr_params_new(&g);
-    assert_non_null(params);
-    const cxr_compile_opts o = {.mode = CXR_INFER, .max_batch = 1, .threads = 1, .precision = CXR_PRECISION_BF16};
-    cxr_program *p = NULL;
-    const cxr_status st = cxr_backend_cpu.compile(&p, &g, 1, g.node_count - 1, params, &o, &error);
-    assert_true(st == CXR_OK || st == CXR_EUNAVAILABLE);
-    cxr_backend_cpu.close(&p);
-    cxr_mem_free(params);
-    cxr_graph_free(&g);
-    return st == CXR_OK;
 }
 
 static void check(const geometry *s, int norm, enum tail tail, cxr_precision precision)
@@ -98,7 +82,7 @@ static void test_f32(void **state)
 static void test_bf16(void **state)
 {
     (void)state;
-    for (int i = 0; bf16_here() && i < GEOMETRIES; i++)
+    for (int i = 0; bf16_here(CXR_INFER) && i < GEOMETRIES; i++)
         for (int tail = 0; tail < TAILS; tail++) check(&geometries[i], 0, (enum tail)tail, CXR_PRECISION_BF16);
 }
 
@@ -176,7 +160,7 @@ static void test_levels(void **state)
 {
     (void)state;
     check_levels(CXR_PRECISION_F32, cxr_tolerance_of(CXR_OP_CONV).forward);
-    if (bf16_here()) check_levels(CXR_PRECISION_BF16, CXR_TOLERANCE_BF16_LEVEL);
+    if (bf16_here(CXR_INFER)) check_levels(CXR_PRECISION_BF16, CXR_TOLERANCE_BF16_LEVEL);
 }
 
 int main(void)

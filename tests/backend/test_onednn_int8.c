@@ -91,16 +91,6 @@ static bool int8_here(cxr_graph *g)
     return false;
 }
 
-static double relative(const float *got, const float *ref, size_t count)
-{
-    double wrong = 0.0, all = 0.0;
-    for (size_t i = 0; i < count; i++) {
-        wrong += ((double)got[i] - (double)ref[i]) * ((double)got[i] - (double)ref[i]);
-        all += (double)ref[i] * (double)ref[i];
-    }
-    return sqrt(wrong / all);
-}
-
 static int node_named(const cxr_graph *g, const char *name)
 {
     for (int i = 0; i < g->node_count; i++)
@@ -112,7 +102,7 @@ static int node_named(const cxr_graph *g, const char *name)
 static void check(const cxr_graph *g, int last, double limit)
 {
     float *got = run(cpu, g, last, N, CXR_PRECISION_INT8), *ref = run(&cxr_backend_reference, g, last, N, CXR_PRECISION_F32);
-    const double gap = relative(got, ref, N * cxr_shape_count(g->nodes[last].shape));
+    const double gap = cxr_share(got, ref, N * cxr_shape_count(g->nodes[last].shape));
     if (!(gap <= limit)) fail_msg("%s: relative error %.4f, limit %.4f", g->nodes[last].name, gap, limit);
     cxr_mem_free(got);
     cxr_mem_free(ref);

@@ -9,6 +9,7 @@
 #include "agree.h"
 #include "backend/onednn.h"
 #include "base/mem.h"
+#include "bf16.h"
 #include "golden.h"
 #include "graph/params.h"
 #include <stdlib.h>
@@ -39,26 +40,6 @@ static int open_network(cxr_graph *g, const char *arch, int size)
     return backbone;
 }
 
-/* Whether this processor has bf16; elsewhere asking for it must fail with the sentence that says so. */
-static bool bf16_here(void)
-{
-    cxr_graph g;
-    (void)open_network(&g, "resnet18", 32);
-    float *params = cxr_params_new(&g);
-    assert_non_null(params);
-    const cxr_compile_opts o = {.mode = CXR_INFER, .max_batch = 1, .threads = 1, .precision = CXR_PRECISION_BF16};
-    cxr_program *p = NULL;
-    const cxr_status st = cpu->compile(&p, &g, 1, g.node_count - 1, params, &o, &error);
-    if (st != CXR_OK) {
-        assert_int_equal(st, CXR_EUNAVAILABLE);
-        assert_non_null(strstr(error.text, "AVX512_BF16"));
-    }
-    cpu->close(&p);
-    cxr_mem_free(params);
-    cxr_graph_free(&g);
-    return st == CXR_OK;
-}
-
 /* ---- Against the reference ---- */
 
 static void check_inference(const char *arch, int size, int n, cxr_precision precision)
@@ -85,29 +66,13 @@ static void test_inference(void **state)
 {
     (void)state;
     static const int images[] = {1, 2, 5, 17};
-    const int precisions = bf16_here() ? CXR_PRECISION_BF16 : CXR_PRECISION_F32;
+    const int precisions = bf16_here(CXR_INFER) ? CXR_PRECISION_BF16 : CXR_PRECISION_F32;
     for (int p = CXR_PRECISION_F32; p <= precisions; p++) {
         for (int i = 0; i < 4; i++) check_inference("resnet18", 32, images[i], (cxr_precision)p);
         check_inference("resnet18", 64, 2, (cxr_precision)p);
         check_inference("resnet18", 75, 3, (cxr_precision)p);
         check_inference("resnet34", 33, 2, (cxr_precision)p);
     }
-}
-
-static double share(const float *got, const float *ref, size_t count)
-{
-    double difference = 0.0, size = 0.0;
-    for (size_t i = 0; i < count; i++) {
-        difference += ((double)got[i] - (double)ref[i]) * ((double)got[i] - (double)ref[i]);
-        size += (double)ref[i] * (double)ref[i];
-    }
-    return sqrt(difference / size);
-}
-
-/* A bias straight before a batch norm has gradient zero: rounding noise on both sides. */
-static bool is_noise(const cxr_graph *g, const cxr_param *p)
-{
-    return p->role == CXR_BIAS && p->node + 1 < g->node_count && g->nodes[p->node + 1].op == CXR_OP_BATCHNORM;
 }
 
 static void compare_training(const cxr_agree_case *c, const cxr_answer *got, const cxr_answer *ref)
@@ -120,8 +85,8 @@ static void compare_training(const cxr_agree_case *c, const cxr_answer *got, con
         if (p->node < c->first || p->node > c->last) continue;
         const cxr_gap kept = cxr_gap_of(got->params + p->offset, ref->params + p->offset, p->count);
         if (!(kept.gap <= 1e-3)) fail_msg("%s after training: gap %.3g", p->name, kept.gap);
-        if (!cxr_param_learnable(p) || is_noise(g, p)) continue;
-        const double off = share(got->grads + p->offset, ref->grads + p->offset, p->count);
+        if (!cxr_param_learnable(p) || cxr_gradient_is_noise(g, p)) continue;
+        const double off = cxr_share(got->grads + p->offset, ref->grads + p->offset, p->count);
         if (!(off <= GRADIENT_SHARE)) fail_msg("gradient %s of %d images: off by %.3g of its size", p->name, c->n, off);
     }
 }
@@ -260,7 +225,7 @@ static void test_slices(void **state)
 {
     (void)state;
     check_slices(CXR_PRECISION_F32, CXR_TOLERANCE_NETWORK.forward);
-    if (bf16_here()) check_slices(CXR_PRECISION_BF16, CXR_TOLERANCE_BF16_NETWORK.forward);
+    if (bf16_here(CXR_INFER)) check_slices(CXR_PRECISION_BF16, CXR_TOLERANCE_BF16_NETWORK.forward);
 }
 
 /* New parameters count from refresh() on, for each batch size met before; a program compiled afresh gives the same bits. */
@@ -337,12 +302,12 @@ static void check_chain(const char *cut, int n)
     step_of_chain(&net, cpu, node_named(&net.g, cut), n);
     for (int i = 0; i < net.g.param_count; i++) {
         const cxr_param *p = &net.g.params[i];
-        if (!cxr_param_learnable(p) || is_noise(&net.g, p)) continue;
+        if (!cxr_param_learnable(p) || cxr_gradient_is_noise(&net.g, p)) continue;
         const float *got = net.grads + p->offset;
         if (p->node <= node_named(&net.g, cut)) {
             for (size_t k = 0; k < p->count; k++) assert_true(got[k] == 0.0f);
         } else {
-            const double off = share(got, expected + p->offset, p->count);
+            const double off = cxr_share(got, expected + p->offset, p->count);
             if (!(off <= GRADIENT_SHARE)) fail_msg("%s: gradient %s is off by %.3g of its size", cut, p->name, off);
         }
     }

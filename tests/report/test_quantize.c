@@ -72,19 +72,8 @@ static bool dull_create(void)
 static int set_up(void **state)
 {
     (void)state;
-    cxr_train_opts o;
-    cxr_train_opts_default(&o);
     if (!toy_create() || !dull_create()) return 1;
-    o.data = toy_path("data");
-    o.out = toy_path("run");
-    o.preprocess.size = 32;
-    o.head[0] = 16;
-    o.head_count = 1;
-    o.freeze = "none";
-    o.lr = 1e-3f;
-    o.epochs = 3;
-    o.batch_size = 8;
-    o.threads = 1;
+    cxr_train_opts o = toy_training("run", "none", 3);
     o.augment = (cxr_augment){0};
     must(cxr_train(&o, NULL, NULL, &error));
     must(cxr_model_open(&model, toy_path("run/weights/best.safetensors"), &error));

@@ -19,20 +19,8 @@ static void must(cxr_status st)
 
 static cxr_train_opts toy_opts(const char *out, const char *freeze)
 {
-    cxr_train_opts o;
-    cxr_train_opts_default(&o);
-    o.data = toy_path("data");
-    o.out = toy_path(out);
-    o.preprocess.size = 32;
-    o.head[0] = 16;
-    o.head_count = 1;
-    o.freeze = freeze;
-    o.lr = 1e-3f;
-    o.epochs = 4;
-    o.batch_size = 8;
-    o.threads = 1;
+    cxr_train_opts o = toy_training(out, freeze, 4);
     o.deterministic = true;
-    o.checkpoint_seconds = 0.0;
     return o;
 }
 

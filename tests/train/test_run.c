@@ -16,20 +16,7 @@ static cxr_error error;
 
 static cxr_train_opts toy_opts(const char *out)
 {
-    cxr_train_opts o;
-    cxr_train_opts_default(&o);
-    o.data = toy_path("data");
-    o.out = toy_path(out);
-    o.preprocess.size = 32;
-    o.head[0] = 16;
-    o.head_count = 1;
-    o.freeze = "layer3";
-    o.lr = 1e-3f;
-    o.epochs = 2;
-    o.batch_size = 8;
-    o.threads = 1;
-    o.checkpoint_seconds = 0.0;
-    return o;
+    return toy_training(out, "layer3", 2);
 }
 
 static void must(cxr_status st)

@@ -36,6 +36,25 @@ static inline const char *toy_path(const char *name)
     return path;
 }
 
+/* A small network, trained on the toy data into root/out by one thread. */
+static inline cxr_train_opts toy_training(const char *out, const char *freeze, int epochs)
+{
+    cxr_train_opts o;
+    cxr_train_opts_default(&o);
+    o.data = toy_path("data");
+    o.out = toy_path(out);
+    o.preprocess.size = 32;
+    o.head[0] = 16;
+    o.head_count = 1;
+    o.freeze = freeze;
+    o.lr = 1e-3f;
+    o.epochs = epochs;
+    o.batch_size = 8;
+    o.threads = 1;
+    o.checkpoint_seconds = 0.0;
+    return o;
+}
+
 /* Horizontal stripes are class A, vertical ones class B, with noise. */
 static inline bool toy_image(const char *path, int label, uint64_t key)
 {
