@@ -73,6 +73,12 @@ class Row:
             json.dump({**self.__dict__, "stamp": stamp}, f, indent=1)
 
     @staticmethod
+    def forget(folder, key):
+        path = os.path.join(folder, key + ".json")
+        if os.path.exists(path):
+            os.remove(path)
+
+    @staticmethod
     def load(folder, key):
         path = os.path.join(folder, key + ".json")
         if not os.path.exists(path):

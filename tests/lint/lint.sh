@@ -2,7 +2,7 @@
 # lint.sh header|layout|scripts|manual SOURCE
 set -eu
 cd "$2"
-files() { find "$@" -not -path "*/build*/*" -not -path "*/.venv/*" -type f -print0; }
+files() { find "$@" -not -path "*/build*/*" -not -path "*/.venv/*" -not -path "*/.venv-peers/*" -type f -print0; }
 case $1 in
 header) # compiles alone, as C and as C++
     strict="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -fsyntax-only"
