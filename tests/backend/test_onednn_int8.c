@@ -10,6 +10,8 @@
 #include "agree.h"
 #include "backend/onednn.h"
 #include "base/mem.h"
+#include "golden.h"
+#include "graph/params.h"
 #include <math.h>
 #include <string.h>
 
@@ -162,6 +164,70 @@ static void test_a_batch_gives_the_bits_of_its_first_images(void **state)
     cxr_graph_free(&g);
 }
 
+/* Makes the sum of an output channel's `count` weights what it should be. */
+static void set_sum(float *w, size_t count, double wanted)
+{
+    double sum = 0.0;
+    for (size_t i = 0; i < count; i++) sum += (double)w[i];
+    for (size_t i = 0; i < count; i++) w[i] += (float)((wanted - sum) / (double)count);
+}
+
+#define IN  64
+#define OUT 32
+
+/* The middle of a 3 x 3 convolution of ones, in 8 bits: the sum of each kernel. False where the processor has none. */
+static bool sum_kernels(cxr_graph *g, int conv, float *params, float sums[OUT])
+{
+    float ones[IN * 25], out[OUT * 25];
+    for (size_t i = 0; i < IN * 25; i++) ones[i] = 1.0f;
+    const cxr_compile_opts o = {.mode = CXR_INFER, .max_batch = 1, .threads = 1, .precision = CXR_PRECISION_INT8};
+    cxr_program *p = NULL;
+    cxr_tensor *in = NULL;
+    const cxr_tensor *y = NULL;
+    const cxr_status st = cpu->compile(&p, g, conv, conv, params, &o, &error);
+    if (st != CXR_OK) {
+        assert_int_equal(st, CXR_EUNAVAILABLE);
+        return false;
+    }
+    must(cpu->tensor_new(&in, CXR_F32, 1, cxr_graph_in_shape(g, conv), &error));
+    must(cpu->tensor_write(in, 1, ones, &error));
+    must(cpu->forward(p, in, 0, &y, &error));
+    must(cpu->tensor_read(y, out, &error));
+    for (size_t c = 0; c < OUT; c++) sums[c] = out[c * 25 + 12];
+    cpu->tensor_free(&in);
+    cpu->close(&p);
+    return true;
+}
+
+/* A smooth image makes of a kernel the sum of its weights, which is often small. Rounding each weight by itself would be off by
+ * the square root of their number; here the sum stays within half a step of the weights, and the output within half of its. */
+static void test_sums_of_kernels_stay(void **state)
+{
+    (void)state;
+    cxr_graph g = {0};
+    float sums[OUT];
+    const int x = cxr_graph_relu(&g, cxr_graph_input(&g, 5, 5), "x");
+    assert_int_equal(g.status, CXR_OK);
+    g.nodes[x].shape.c = IN;
+    g.nodes[x].peak = 1.0f;
+    const int conv = cxr_graph_conv(&g, x, "conv", OUT, 3, 1, 1);
+    g.nodes[conv].peak = 0.4f;
+    float *params = cxr_params_new(&g);
+    assert_non_null(params);
+    cxr_keyed_params(&g, params, SEED);
+    float *w = params + cxr_graph_param(&g, conv, CXR_WEIGHT)->offset;
+    for (int c = 0; c < OUT; c++) set_sum(w + c * IN * 9, IN * 9, 0.02 * (c - OUT / 2));
+    const bool here = sum_kernels(&g, conv, params, sums);
+    for (int c = 0; here && c < OUT; c++) {
+        double peak = 0.0;
+        for (int i = 0; i < IN * 9; i++) peak = fmax(peak, fabs((double)w[c * IN * 9 + i]));
+        const double gap = fabs((double)sums[c] - 0.02 * (c - OUT / 2)), limit = 0.5 * (peak + 0.4) / 127.0 + 1e-5;
+        if (!(gap <= limit)) fail_msg("channel %d: off by %g, limit %g", c, gap, limit);
+    }
+    cxr_mem_free(params);
+    cxr_graph_free(&g);
+}
+
 static void is_fast(void *user, const cxr_node *node, const char *kernel)
 {
     int *convolutions = user;
@@ -220,6 +286,7 @@ int main(void)
         cmocka_unit_test(test_agrees_with_the_reference),
         cmocka_unit_test(test_the_border_is_exact),
         cmocka_unit_test(test_a_batch_gives_the_bits_of_its_first_images),
+        cmocka_unit_test(test_sums_of_kernels_stay),
         cmocka_unit_test(test_every_convolution_has_an_8_bit_kernel),
         cmocka_unit_test(test_refuses_what_it_cannot_do),
     };
