@@ -104,6 +104,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     if (a->model == NULL) return cxr_fail(err, CXR_EUSAGE, "--model FILE is missing");
     a->opts.data = given->operands[0];
     a->opts.run.device = a->device;
+    a->opts.run.threads = cxr_threads(a->opts.run.threads);
     a->opts.run.precision = a->precision;
 
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);

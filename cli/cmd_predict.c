@@ -204,6 +204,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     paths p = {0};
     if (a->model == NULL) return cxr_fail(err, CXR_EUSAGE, "--model FILE is missing");
     a->opts.device = a->device;
+    a->opts.threads = cxr_threads(a->opts.threads);
     a->opts.precision = a->precision;
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), !isatty(STDOUT_FILENO));
     cxr_status st = gather(&p, given, err);

@@ -58,6 +58,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     if (a->opts.out == NULL) return cxr_fail(err, CXR_EUSAGE, "--out FILE is missing");
     a->opts.data = given->operands[0];
     a->opts.run.device = a->device;
+    a->opts.run.threads = cxr_threads(a->opts.run.threads);
 
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);
     cxr_console_catch_signals();

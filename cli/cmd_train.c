@@ -303,6 +303,7 @@ static void settle_words(train_args *a)
     a->opts.schedule = a->schedule;
     a->opts.preprocess.rule = a->resize;
     a->opts.device = a->device;
+    if (a->resume == NULL) a->opts.threads = cxr_threads(a->opts.threads);
     a->opts.precision = a->precision;
     a->opts.cache = a->cache;
 }

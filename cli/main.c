@@ -79,19 +79,35 @@ static int print_version(void)
 }
 
 /* GNU OpenMP, which runs the kernels' threads, lets a waiting thread spin for milliseconds; where another process wants the
- * core, that halves the speed or worse. It reads its settings while the program is loaded, so they are set by starting again. */
-static void wait_without_spinning(char **argv)
+ * core, that halves the speed or worse. It reads its settings from the environment once, when it is loaded. So, before any
+ * library makes itself ready, one variable that is none of OpenMP's lends its place to a shorter spin; main puts it back. */
+static char **lent, *lender;
+
+static bool begins(const char *text, const char *start)
 {
-    char self[4096];
-    if (getenv("OMP_WAIT_POLICY") != NULL || getenv("GOMP_SPINCOUNT") != NULL) return;
-    const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n <= 0 || setenv("GOMP_SPINCOUNT", "10000", 1) != 0) return;
-    self[n] = '\0';
-    (void)execv(self, argv); /* failing, it runs as it is */
+    return strncmp(text, start, strlen(start)) == 0;
 }
+
+static void spin_less(int argc, char **argv, char **environment)
+{
+    static char setting[] = "GOMP_SPINCOUNT=10000";
+    char **place = NULL;
+    (void)argc, (void)argv;
+    for (char **at = environment; *at != NULL; at++) {
+        if (begins(*at, "OMP_WAIT_POLICY=") || begins(*at, "GOMP_SPINCOUNT=")) return; /* the user has chosen */
+        if (!begins(*at, "OMP_") && !begins(*at, "GOMP_")) place = at;
+    }
+    if (place == NULL) return;
+    lent = place;
+    lender = *place;
+    *place = setting;
+}
+
+__attribute__((section(".preinit_array"), used)) static void (*const before_libraries)(int, char **, char **) = spin_less;
 
 int main(int argc, char **argv)
 {
+    if (lent != NULL) *lent = lender;
     (void)setlocale(LC_CTYPE, "");
     (void)signal(SIGPIPE, SIG_DFL); /* `cxr predict ... | head` ends quietly, whatever the parent ignored */
     if (argc < 2) return usage_error("", "a verb is missing");
@@ -106,6 +122,5 @@ int main(int argc, char **argv)
     }
     const cxr_command *c = cxr_command_find(verb);
     if (c == NULL) return unknown_verb(verb);
-    wait_without_spinning(argv);
     return run_verb(c, argc - 1, argv + 1);
 }

@@ -34,6 +34,16 @@ cxr_volume cxr_talk_volume(const cxr_talk *talk)
     return talk->verbose ? CXR_VERBOSE : talk->quiet ? CXR_QUIET : CXR_NORMAL;
 }
 
+int cxr_threads(int given)
+{
+    const char *text = getenv("OMP_NUM_THREADS");
+    char number[8];
+    uint64_t threads = 0;
+    if (given > 0 || text == NULL) return given;
+    (void)snprintf(number, sizeof number, "%.*s", (int)strcspn(text, ","), text); /* one number for each level of nesting */
+    return cxr_parse_uint(number, 1, 1024, &threads) ? (int)threads : given;
+}
+
 /* One width of a comma-separated list; *text moves past it. */
 static bool take_width(const char **text, int *width)
 {

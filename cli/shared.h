@@ -53,7 +53,7 @@ int cxr_exit_status(cxr_status status, int signal);
 #define CXR_OPTION_THREADS(F)                                                                                                  \
     {                                                                                                                          \
         F, .name = "threads", .letter = 'j', .value = "N", .low = 0, .high = 1024,                                             \
-           .help = "threads to use; 0: as many as this process may"                                                            \
+           .help = "threads to use; 0: $OMP_NUM_THREADS, else as many as this process may"                                     \
     }
 #define CXR_OPTION_PRECISION(F)                                                                                                \
     {                                                                                                                          \
@@ -85,6 +85,9 @@ typedef struct cxr_talk {
     bool quiet, verbose;
 } cxr_talk;
 cxr_volume cxr_talk_volume(const cxr_talk *talk);
+
+/* --threads as given; where it was not (0), the first number of $OMP_NUM_THREADS, as programs on OpenMP do; else 0. */
+int cxr_threads(int given);
 
 /* The network that train builds and summary describes. */
 const char *cxr_parse_head(cxr_train_opts *o, const char *text);

@@ -13,9 +13,4 @@ void cxr_stamp(char out[CXR_STAMP]);
 
 /* Monotonic seconds. */
 double cxr_now(void);
-
-/* Threads that this process may run at once: the affinity mask, cut by a cgroup CPU quota. At least 1. */
-int cxr_thread_grant(void);
-/* Bytes of memory that this process may fill: the machine's, cut by a cgroup limit. */
-uint64_t cxr_memory_grant(void);
 #endif

@@ -1,4 +1,5 @@
 /* The grid of configurations, the rounds over them, and the figures. */
+#include "base/grant.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "bench/work.h"

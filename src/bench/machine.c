@@ -1,5 +1,6 @@
 /* The machine of the moment, from the kernel's files and the processor itself. */
 #include "backend/describe.h"
+#include "base/grant.h"
 #include "base/log.h"
 #include <stdio.h>
 #include <stdlib.h>

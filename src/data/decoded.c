@@ -1,5 +1,6 @@
 #include "data/decoded.h"
 #include "base/file.h"
+#include "base/grant.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "data/store.h"

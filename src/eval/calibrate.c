@@ -1,5 +1,6 @@
 #include "eval/calibrate.h"
 #include "backend/backend.h"
+#include "base/grant.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "data/loader.h"

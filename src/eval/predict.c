@@ -1,5 +1,6 @@
 #include "eval/predict.h"
 #include "backend/backend.h"
+#include "base/grant.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "data/files.h"
@@ -68,17 +69,17 @@ static cxr_status open_runner(runner *r, const cxr_model *m, const char *const *
                                 .preprocess = &m->preprocess,
                                 .limits = o->limits,
                                 .batch_size = batch,
-                                .threads = threads,
+                                .threads = (size_t)threads < count ? threads : (int)count,
                                 .ahead = BATCHES_AHEAD,
                                 .cache = CXR_CACHE_OFF};
-    cxr_status st = open_compute(r, batch, threads, o, err);
-    if (st == CXR_OK) st = cxr_loader_open(&r->loader, &lo, err);
+    cxr_status st = cxr_loader_open(&r->loader, &lo, err);
     if (st != CXR_OK) return st;
     r->probabilities = cxr_mem_new((size_t)batch * (size_t)m->class_count, sizeof(float));
     r->order = cxr_mem_new(count, sizeof *r->order);
     if (r->probabilities == NULL || r->order == NULL) return cxr_mem_fail(err, "predictions");
     for (size_t i = 0; i < count; i++) r->order[i] = (uint32_t)i;
-    return cxr_loader_start(r->loader, r->order, count, 0, 0, false, err);
+    st = cxr_loader_start(r->loader, r->order, count, 0, 0, false, err); /* it reads while the program is compiled */
+    return st == CXR_OK ? open_compute(r, batch, threads, o, err) : st;
 }
 
 /* Probabilities of a batch; unreadable images are black rows here and go unused. */

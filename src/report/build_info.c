@@ -1,5 +1,6 @@
 /* The version, and what stands below it: the libraries in use, the compiler, the CPU. */
 #include "backend/describe.h"
+#include "base/grant.h"
 #include "base/log.h"
 #include <cairo.h>
 #include <csv.h>

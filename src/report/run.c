@@ -1,5 +1,6 @@
 #include "report/run.h"
 #include "base/file.h"
+#include "base/grant.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "report/plot.h"

@@ -1,4 +1,5 @@
 #include "train/feature_store.h"
+#include "base/grant.h"
 #include "base/log.h"
 #include <inttypes.h>
 #include <openssl/evp.h>

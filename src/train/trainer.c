@@ -1,4 +1,5 @@
 #include "train/trainer.h"
+#include "base/grant.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "train/feature_store.h"

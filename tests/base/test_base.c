@@ -6,9 +6,11 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "base/grant.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include <math.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -186,6 +188,67 @@ static void paths_are_joined_and_folders_made(void **state)
     assert_int_equal(cxr_make_folders(in("abc/y"), &error), CXR_ECREATE);
 }
 
+/* ---- What the machine grants ---- */
+
+static void put(const char *name, const char *text)
+{
+    char path[192];
+    (void)snprintf(path, sizeof path, "%s", in(name));
+    *strrchr(path, '/') = '\0';
+    assert_int_equal(cxr_make_folders(path, &error), CXR_OK);
+    assert_int_equal(cxr_file_write(in(name), text, strlen(text), &error), CXR_OK);
+}
+
+static void quotas_of_all_control_groups_count(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *membership;
+        int cpus;
+    } cases[] = {
+        {"0::/\n", 0},                                /* the top: no quota */
+        {"0::/none\n", 0},                            /* not mounted here */
+        {"0::/six\n", 6},                             /* its own */
+        {"0::/six/half\n", 1},                        /* half a CPU is a thread */
+        {"0::/six/max\n", 6},                         /* of the group around it */
+        {"0::/six/max/three/deeper\n", 3},            /* the least */
+        {"3:cpuset:/four\n2:cpu,cpuacct:/four\n", 4}, /* version 1 */
+        {"2:cpuacct,cpu:/four/none\n0::/six\n", 4},   /* both versions */
+        {"2:cpuset:/four\n", 0},                      /* another controller's group */
+        {"2:cpu:/endless\n", 0},                      /* -1 */
+        {"broken\n2:cpu\n\n0::six\n", 0},             /* no path that begins with a slash */
+    };
+    put("g/six/cpu.max", "600000 100000\n");
+    put("g/six/half/cpu.max", "50000 100000\n");
+    put("g/six/max/cpu.max", "max 100000\n");
+    put("g/six/max/three/cpu.max", "250000 100000\n");
+    put("g/cpu/four/cpu.cfs_quota_us", "350000\n");
+    put("g/cpu/four/cpu.cfs_period_us", "100000\n");
+    put("g/cpu/endless/cpu.cfs_quota_us", "-1\n");
+    put("g/cpu/endless/cpu.cfs_period_us", "100000\n");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        put("g/membership", cases[i].membership);
+        const int cpus = cxr_cgroup_cpus(in("g/membership"), in("g"));
+        if (cpus != cases[i].cpus) fail_msg("%s: %d CPUs, not %d", cases[i].membership, cpus, cases[i].cpus);
+    }
+    assert_int_equal(cxr_cgroup_cpus(in("g/nothing"), in("g")), 0);
+}
+
+static void bound_to_one_cpu_is_one_thread(void **state)
+{
+    (void)state;
+    cpu_set_t before, one;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    assert_true(cxr_thread_grant() >= 1 && cxr_thread_grant() <= CPU_COUNT(&before));
+    size_t cpu = 0;
+    while (!CPU_ISSET(cpu, &before)) cpu++;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    assert_int_equal(cxr_thread_grant(), 1);
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +261,8 @@ int main(void)
         cmocka_unit_test(reading_is_capped_and_takes_regular_files_only),
         cmocka_unit_test(sha256_is_nists),
         cmocka_unit_test(paths_are_joined_and_folders_made),
+        cmocka_unit_test(quotas_of_all_control_groups_count),
+        cmocka_unit_test(bound_to_one_cpu_is_one_thread),
     };
     if (mkdtemp(folder) == NULL) return 1;
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,7 @@ set(cli_names cli/usage cli/verbs cli/help cli/completion cli/documents cli/manu
 
 # The program itself.
 add_test(NAME cli/bad_input COMMAND bash ${cli_tests}/run_real.sh $<TARGET_FILE_DIR:cxr> ${PROJECT_SOURCE_DIR}
-  ${cli_tests}/bad_input.cases)
+  ${cli_tests}/bad_input.cases ${cli_tests}/environment.cases)
 add_library(cxr_signal_at MODULE cli/signal_at.c)
 target_compile_definitions(cxr_signal_at PRIVATE _GNU_SOURCE)
 target_compile_options(cxr_signal_at PRIVATE -Wall -Wextra)
