@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 import report
-from rounds import Missing, Row
+from rounds import Measurement, Missing
 from setting import Setting
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGES = ("torch", "torchvision", "onnxruntime", "openvino", "nncf")
 
 
@@ -26,8 +28,9 @@ def arguments():
     p.add_argument("--keep", help="folder of what was found; default: build/peers")
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     p.add_argument("--rounds", type=int, default=5)
-    p.add_argument("--quick", action="store_true", help="2 or 3 minutes: 3 rounds, fewer images")
+    p.add_argument("--quick", action="store_true", help="3 rounds, fewer images")
     a = p.parse_args()
+    a.keep = os.path.abspath(a.keep or os.path.join(os.path.dirname(a.out), "..", "build", "peers"))
     if a.quick:
         a.rounds = min(a.rounds, 3)
     return a
@@ -42,56 +45,62 @@ def machine(a):
     return [*(f"- {line}" for line in head.splitlines()), f"- Python {python}, {peers}", f"- {a.threads} threads, {a.rounds} rounds"]
 
 
-def all_rows(s):
+def counted_path(keep):
+    return os.path.join(keep, "counted.md")
+
+
+def count_instructions(a):
+    command = [os.path.join(os.path.dirname(HERE), "instructions.sh"), "--out", counted_path(a.keep), a.cxr]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Missing((done.stderr.strip() or "it failed").splitlines()[-1])
+
+
+def all_measurements(a, s):
+    """In the order of the document."""
     import inference
     import processes
     import training
 
-    return {**inference.rows(s), **training.rows(s), **processes.rows(s)}
+    counted = Measurement("counted", [], lambda: count_instructions(a))
+    return [*inference.measurements(s), *training.measurements(s), *processes.measurements(s), counted]
 
 
-def measure(name, make, folder, stamp):
-    print(f"{name} ...", end=" ", flush=True)
-    try:
-        made = make()
-    except Missing as why:
-        row = Row(name, name, "")
-        row.missing = str(why)
-        made = row
-    rows = made if isinstance(made, list) else [made]
-    if name not in (row.key for row in rows):
-        Row.forget(folder, name)  # it could not be measured once
-    for row in rows:
-        row.save(folder, f"{stamp}, load {os.getloadavg()[0]:.1f}")
-        print(row.missing or f"{row.work}: {report.signed(row)[0]}", flush=True)
-
-
-# Rows in the order of the document; one measurement may fill two.
-ORDER = ("inference-f32-64", "inference-bf16-64", "inference-int8-64", "inference-int8-bf16", "inference-f32-1", "inference-bf16-1",
-         "inference-int8-1", "article-f32", "article-f32-eager", "article-f32-best", "article-auto", "article-auto-eager",
-         "article-auto-best", "finetune-f32", "finetune-bf16", "cached-layer3", "head-100", "start", "memory-article",
-         "memory-finetune", "memory-predict", "contention-forward", "contention-step")
+def measure(m, folder, stamp):
+    """Whether the rows were filled."""
+    print(f"{m.name} ...", flush=True)
+    start = time.monotonic()
+    why = m.run(folder, stamp)
+    for row in [] if why else m.rows:
+        print(f"  {row.work}, {row.against}: {report.signed(row)[0]}")
+    print(f"  {why or 'done'} ({time.monotonic() - start:.0f} s)", flush=True)
+    return not why
 
 
 def main():
     a = arguments()
-    keep = a.keep or os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(a.out))), "build", "peers")
-    os.makedirs(keep, exist_ok=True)
+    if a.list:
+        print("\n".join(m.name for m in all_measurements(a, None)))
+        return 0
+    os.makedirs(a.keep, exist_ok=True)
     stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M")
     described = machine(a)  # before the load is ours
     with tempfile.TemporaryDirectory() as scratch:
-        rows = all_rows(Setting(a, scratch)) if a.list is False else all_rows(None)
-        if a.list:
-            print("\n".join(rows))
-            return
-        for name in a.rows.split(",") if a.rows else rows:
-            measure(name, rows[name], keep, stamp)
-    kept = [row for row in (Row.load(keep, key) for key in ORDER) if row]
-    counted = os.path.join(keep, "counted.md")
-    text = open(counted).read() if os.path.exists(counted) else ""
+        measurements = all_measurements(a, Setting(a, scratch))
+        wanted = a.rows.split(",") if a.rows else [m.name for m in measurements]
+        unknown = set(wanted) - {m.name for m in measurements}
+        if unknown:
+            sys.exit("peers.sh: no such row: " + ", ".join(sorted(unknown)))
+        filled = [measure(m, a.keep, stamp) for m in measurements if m.name in wanted]
+    rows = [row for m in measurements for row in m.rows]
+    for row in rows:
+        row.recall(a.keep)
+    counted = open(counted_path(a.keep)).read() if os.path.exists(counted_path(a.keep)) else "Not counted."
     command = "bench/peers.sh" + (" --data chest_xray" if a.data else "") + (" --weights resnet18.pth" if a.weights else "")
-    report.write(a.out, described + [f"- {stamp[:10]}"], kept, text, command)
-    print("\n".join(report.table(kept)))
+    report.write(a.out, described + [f"- {stamp[:10]}"], rows, counted, command)
+    print("\n".join(report.table(rows)))
+    return 0 if all(filled) else 1
 
 
-main()
+if __name__ == "__main__":
+    sys.exit(main())

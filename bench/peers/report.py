@@ -2,24 +2,31 @@
 import statistics
 
 
+def spread(figures, show="{:.2f}".format):
+    """Median, and the range of more than one."""
+    text = show(statistics.median(figures))
+    return text + (f" ({show(min(figures))}–{show(max(figures))})" if len(figures) > 1 else "")
+
+
 def signed(row):
-    """Ratio, its range, and whether the goal is met, as cells."""
-    if not row.peers:
-        figure = statistics.median(row.ours)
-        text = f"{figure:.2f}" if row.unit == "times" else f"{row.show(row.ours)} {row.unit}"
-        if row.unit == "times":
-            text = f"{text} ({min(row.ours):.2f}–{max(row.ours):.2f})"
-        goal = f"≤ {row.most:g}" + ("" if row.unit == "times" else f" {row.unit}")
-        return text, goal, figure <= row.most
-    ratios = row.ratios()
-    ratio = statistics.median(ratios)
-    text = f"{ratio:.2f}" + (f" ({min(ratios):.2f}–{max(ratios):.2f})" if len(ratios) > 1 else "")
-    met = row.goal is None or ratio >= row.goal
-    goal = "" if row.goal is None else f"{row.goal:.3g}"
+    """What a row has to show, its goal, and whether it is met, as cells."""
+    goals, met = [], True
+    if row.peers:
+        text = spread(row.ratios())
+        if row.goal is not None:
+            goals.append(f"{row.goal:.3g}")
+            met = statistics.median(row.ratios()) >= row.goal
+    elif row.unit == "times":
+        text = spread(row.ours)
+    else:
+        text = f"{row.show(row.ours)} {row.unit}"
     if row.most is not None:
+        goals.append(f"≤ {row.most * row.scale:g}" + ("" if row.unit == "times" else f" {row.unit}"))
         met = met and statistics.median(row.ours) <= row.most
-        goal += f", ≤ {row.most * 1e3:g} ms"
-    return text, goal, met
+    if row.least_share is not None:
+        goals.append(f"≥ {100 * row.least_share:.0f} % of limit")
+        met = met and statistics.median(row.limit) >= row.least_share
+    return text, ", ".join(goals), ("yes" if met else "no") if goals else ""
 
 
 def alone(row):
@@ -30,58 +37,64 @@ def alone(row):
     return f"{100 * share:.0f} %", f"{statistics.median(row.ratios()) / share:.2f}"
 
 
+def line(*cells):
+    return "| " + " | ".join(cells) + " |"
+
+
 def table(rows):
-    yield "| work | against | ratio (range) | goal | met | cxr | best peer | share of limit | limit's ratio |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    yield line("work", "against", "ratio (range)", "goal", "met", "cxr", "best peer", "share of limit", "limit's ratio")
+    yield line(*["---"] * 9)
     for row in rows:
         if row.missing:
-            yield f"| {row.work} | {row.against} | – | {row.goal or ''} | – | – | {row.missing} | | |"
+            yield line(row.work, row.against, "–", "", "–", "–", row.missing, "", "")
             continue
         ratio, goal, met = signed(row)
-        share, reach = alone(row)
         peer = f"{row.show(row.peers[row.best()])} ({row.best()})" if row.peers else ""
-        verdict = "" if row.goal is None and row.most is None else "yes" if met else "no"
-        yield (f"| {row.work} | {row.against} | {ratio} | {goal} | {verdict} | {row.show(row.ours)} {row.unit} | {peer} | {share} | "
-               f"{reach} |")
+        yield line(row.work, row.against, ratio, goal, met, f"{row.show(row.ours)} {row.unit}", peer, *alone(row))
 
 
 def details(rows):
-    yield "| work | contender | median | range over the rounds |"
-    yield "| --- | --- | --- | --- |"
+    yield line("work", "contender", "median", "range over the rounds")
+    yield line(*["---"] * 4)
     for row in rows:
         for name, figures in {"**cxr**": row.ours, **row.peers, **row.information}.items():
             if not row.missing and len(figures) > 1:
                 ends = sorted((row.show([min(figures)]), row.show([max(figures)])), key=float)
-                yield f"| {row.work} | {name} | {row.show(figures)} {row.unit} | {ends[0]}–{ends[1]} |"
+                yield line(row.work, name, f"{row.show(figures)} {row.unit}", "–".join(ends))
 
 
 def equality(rows):
-    yield "| work | on the test images |"
-    yield "| --- | --- |"
+    yield line("work", "largest change", "at most", "same decision", "at least", "AUROC", "loss of it", "at most", "met",
+               "OpenVINO's largest change", "loss of AUROC")
+    yield line(*["---"] * 11)
     for row in rows:
-        if row.equality:
-            yield f"| {row.work} | {row.equality} |"
+        if row.equality and not row.missing:
+            cells = row.equality["cells"]
+            yield line(row.work, *cells[:7], "yes" if row.equality["met"] else "no", *cells[7:])
 
 
 HEAD = """# Performance
 
 Written by `bench/peers.sh`; do not edit. cxr and its peers measured in turn, on the same work, threads, images and precision.
 A ratio is the best peer's time over ours (of memory: its size over ours), the median over the rounds with the range in
-brackets; above 1 cxr is ahead. Peers run in their best setting, found by trying (latency and throughput hints, one and two
-streams, channels-last, `torch.compile`, autocast, loader workers).
+brackets; above 1 cxr is ahead. Peers run in their best setting, found by trying: of OpenVINO latency and throughput hints and
+the batch in pieces, of PyTorch channels-last, `torch.compile`, autocast and loader workers.
 
 "share of limit" is how near cxr comes to the network's convolutions by themselves, each run by the fastest kernel that oneDNN has
 for its shape, in the same process; "limit's ratio" is the ratio that those alone would have, with nothing between them. Inference
-and steps of fine-tuning are timed in steady state inside a process; epochs run from JPEG files, validation included.
+and steps of fine-tuning are timed in steady state inside a process, from pixels that are ready: cxr's of one channel, the peers' of
+the three that their network takes. Epochs run from JPEG files, validation included; memory is the peak of a whole process.
+"""
+EQUALITY = """The model on the test images, in each row's precision and batch size, against the same model in PyTorch, f32: changes of the
+probability, decisions at the model's threshold, area under the ROC curve.
 """
 
 
 def write(path, machine, rows, counted, command):
     parts = [HEAD, "## The machine and the libraries\n", *machine, "", "## Ratios\n", *table(rows), "",
-             "## Equality\n", *equality(rows), "", "## Every contender\n", *details(rows), ""]
-    if counted:
-        parts += ["## Counted work\n", counted.strip(), ""]
-    notes = [f"- {row.work}: {note}" for row in rows for note in row.notes]
+             "## Equality\n", EQUALITY, *equality(rows), "", "## Every contender\n", *details(rows), "",
+             "## Counted work\n", counted.strip(), ""]
+    notes = [f"- {row.work}, {row.against}: {note}" for row in rows for note in row.notes]
     if notes:
         parts += ["## Notes\n", *notes, ""]
     parts += ["## Again\n", "```sh", command, "```"]
