@@ -11,7 +11,7 @@ _cxr()
     case $verb in
     help) options=$verbs kind='word' words=$verbs ;;
     train)
-        options="--recipe --group-by --val-fraction --skip-unreadable --max-pixels --size --resize --flip --rotate --crop-scale --brightness --contrast --arch --weights --allow-missing --head --dropout --freeze --epochs --batch-size --optimizer --lr --schedule --momentum --weight-decay --clip-norm --label-smoothing --class-weights --early-stop --seed --out --name --resume --checkpoint-seconds --device --precision --threads --cache --cache-features --deterministic --quiet --verbose --help"
+        options="--recipe --group-by --val-fraction --skip-unreadable --max-pixels --size --resize --flip --rotate --crop-scale --brightness --contrast --zoom --gamma --noise --jpeg-quality --erase --arch --weights --allow-missing --head --dropout --freeze --epochs --batch-size --optimizer --lr --schedule --momentum --weight-decay --clip-norm --label-smoothing --class-weights --early-stop --seed --out --name --resume --checkpoint-seconds --device --precision --threads --cache --cache-features --deterministic --quiet --verbose --help"
         case $prev in
         --recipe) kind='word' words="article " ;;
         --group-by) kind='word' ;;
@@ -24,6 +24,11 @@ _cxr()
         --crop-scale) kind='word' ;;
         --brightness) kind='word' ;;
         --contrast) kind='word' ;;
+        --zoom) kind='word' ;;
+        --gamma) kind='word' ;;
+        --noise) kind='word' ;;
+        --jpeg-quality) kind='word' ;;
+        --erase) kind='word' ;;
         --arch) kind='word' words="resnet18 resnet34 " ;;
         --weights | -w) kind='file' words="imagenet none " ;;
         --allow-missing) kind='word' ;;

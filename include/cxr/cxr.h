@@ -91,13 +91,19 @@ typedef struct cxr_preprocess {
 } cxr_preprocess;
 CXR_API void cxr_preprocess_default(cxr_preprocess *o);
 
-/* Random transforms of training images, in this order: crop, flip, rotation, brightness, contrast. All off: zeros. */
+/* Random transforms of training images, in this order: crop, zoom, flip, rotation, brightness, contrast, gamma, noise, JPEG,
+ * erasing. All off: zeros. */
 typedef struct cxr_augment {
     float flip;           /* probability of a horizontal flip                              0..1    default 0.5 (article) */
     float rotate_degrees; /* angle drawn from [-x, x], degrees; nearest pixel, black fill  0..180  default 10  (article) */
     float crop_min_scale; /* random resized crop: least share of the area kept; 0 = off    0..1    default 0             */
     float brightness;     /* factor from [1-x, 1+x]                                        0..1    default 0             */
     float contrast;       /* factor from [1-x, 1+x], about the mean grey                   0..1    default 0             */
+    float zoom;           /* factor from [1-x, 1+x], about the centre; black fill          0..0.9  default 0             */
+    float gamma;          /* exponent from [1/(1+x), 1+x], uniform in its logarithm        0..9    default 0             */
+    float noise;          /* added; standard deviation from [0, x] of the grey range       0..1    default 0             */
+    int jpeg_quality;     /* saved as a JPEG of a quality from x to 100; 0 = off           0..100  default 0             */
+    float erase;          /* probability of a grey rectangle of 2 to 33 % of the area      0..1    default 0             */
 } cxr_augment;
 
 /* ---- Training ---- */

@@ -93,7 +93,8 @@ cxr_status cxr_image_encode_jpeg(cxr_buf *out, const cxr_image *img, int quality
     unsigned char *jpeg = NULL;
     unsigned long len = 0;
     cxr_status st = CXR_OK;
-    if (tjCompress2(encoder, img->pixels, img->width, 0, img->height, TJPF_GRAY, &jpeg, &len, TJSAMP_GRAY, quality, 0) != 0)
+    if (tjCompress2(encoder, img->pixels, img->width, 0, img->height, TJPF_GRAY, &jpeg, &len, TJSAMP_GRAY, quality,
+                    TJFLAG_ACCURATEDCT) != 0)
         st = cxr_fail(err, CXR_EDATA, "%s: cannot encode as JPEG: %s", name, tjGetErrorStr2(encoder));
     if (st == CXR_OK) {
         out->data = cxr_mem_new(len, 1);

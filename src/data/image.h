@@ -43,19 +43,35 @@ CXR_MUST_CHECK cxr_status cxr_image_prepare(cxr_image *out, const cxr_image *in,
 void cxr_image_flip(cxr_image *img);                     /* horizontally */
 void cxr_image_brightness(cxr_image *img, float factor); /* PIL ImageEnhance.Brightness */
 void cxr_image_contrast(cxr_image *img, float factor);   /* PIL ImageEnhance.Contrast   */
+void cxr_image_gamma(cxr_image *img, float gamma);       /* torchvision's adjust_gamma() on PIL images, gamma > 0 */
+/* Adds noise of that standard deviation, as a share of the grey range: the sum of eight uniform numbers, close to normal. */
+void cxr_image_noise(cxr_image *img, float sd, uint64_t key);
 /* About the centre, counter-clockwise, nearest neighbour, black fill, same size: torchvision's rotate() on PIL images. */
 CXR_MUST_CHECK cxr_status cxr_image_rotate(cxr_image *img, float degrees, cxr_error *err);
+/* Scales about the centre (bilinear, antialiased), factor > 0, same size: the edges leave the picture, or black comes in. */
+CXR_MUST_CHECK cxr_status cxr_image_zoom(cxr_image *img, float factor, cxr_error *err);
+/* What remains of it after it was saved as a JPEG of that quality, 1..100. */
+CXR_MUST_CHECK cxr_status cxr_image_recompress(cxr_image *img, int quality, cxr_error *err);
 
-/* The transforms drawn for one image by a key. `crop` is the whole image unless `cropped`. */
+/* A rectangle of whole pixels. */
 typedef struct cxr_crop {
     int left, top, width, height;
 } cxr_crop;
+void cxr_image_fill(cxr_image *img, const cxr_crop *part, uint8_t grey); /* `part` lies inside the image */
+
+/* The transforms drawn for one image by a key. `crop` is the whole image unless `cropped`. */
 typedef struct cxr_draw {
     cxr_crop crop; /* then squashed to the input size, whatever the rule, as torchvision's RandomResizedCrop */
-    bool cropped, flip;
-    float degrees, brightness, contrast;
+    bool cropped, flip, erase;
+    float degrees, zoom, brightness, contrast, gamma;
+    float noise; /* standard deviation, share of the grey range */
+    uint64_t noise_key;
+    int quality; /* of the JPEG that it is saved as; 0: it is not */
 } cxr_draw;
 void cxr_draw_make(cxr_draw *out, const cxr_augment *aug, int width, int height, uint64_t key);
+
+/* Whether two keys can give two pictures. */
+bool cxr_augment_is_random(const cxr_augment *aug);
 
 /* The transforms but the crop, on a square that the rule has made. In place. */
 CXR_MUST_CHECK cxr_status cxr_image_augment(cxr_image *square, const cxr_augment *aug, uint64_t key, cxr_error *err);

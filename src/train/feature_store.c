@@ -8,14 +8,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static bool is_random(const cxr_augment *a)
-{
-    return a->flip > 0.0f || a->rotate_degrees > 0.0f || a->crop_min_scale > 0.0f || a->brightness > 0.0f || a->contrast > 0.0f;
-}
-
 int cxr_train_views(const cxr_train_opts *o)
 {
-    if (!is_random(&o->augment)) return 1;
+    if (!cxr_augment_is_random(&o->augment)) return 1;
     return o->cache_features;
 }
 
@@ -43,7 +38,9 @@ static bool put_settings(EVP_MD_CTX *ctx, const cxr_trainer *t, const cxr_form *
             (int)o->precision, (int)o->deterministic, o->batch_size, t->threads) &&
         put(ctx, "%s up to %s, resize %d to %d", t->model->arch, o->freeze, (int)p->rule, p->size) &&
         put(ctx, "flip %a rotate %a crop %a brightness %a contrast %a, seed %" PRIu64 ", views %d", (double)a->flip,
-            (double)a->rotate_degrees, (double)a->crop_min_scale, (double)a->brightness, (double)a->contrast, o->seed, views);
+            (double)a->rotate_degrees, (double)a->crop_min_scale, (double)a->brightness, (double)a->contrast, o->seed, views) &&
+        put(ctx, "zoom %a gamma %a noise %a jpeg %d erase %a", (double)a->zoom, (double)a->gamma, (double)a->noise,
+            a->jpeg_quality, (double)a->erase);
     for (int i = 0; i < 3; i++) ok = ok && put(ctx, "mean %a std %a", (double)p->mean[i], (double)p->std[i]);
     return ok;
 }

@@ -83,6 +83,8 @@ static void print_train(const cxr_train_opts *o)
     (void)printf("size=%d rule=%d flip=%g rotate=%g crop=%g brightness=%g contrast=%g\n", o->preprocess.size,
                  (int)o->preprocess.rule, (double)o->augment.flip, (double)o->augment.rotate_degrees,
                  (double)o->augment.crop_min_scale, (double)o->augment.brightness, (double)o->augment.contrast);
+    (void)printf("zoom=%g gamma=%g noise=%g jpeg=%d erase=%g\n", (double)o->augment.zoom, (double)o->augment.gamma,
+                 (double)o->augment.noise, o->augment.jpeg_quality, (double)o->augment.erase);
     (void)printf("arch=%s weights=%s allow=%s heads=%d dropout=%g freeze=%s", o->arch, o->weights ? o->weights : "-",
                  o->allow_missing ? o->allow_missing : "-", o->head_count, (double)o->dropout, o->freeze);
     for (int i = 0; i < o->head_count; i++) (void)printf(" head%d=%d", i, o->head[i]);

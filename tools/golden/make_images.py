@@ -25,6 +25,8 @@ import torchvision.transforms.functional as F
 from PIL import Image, ImageEnhance, ImageOps
 from torchvision.transforms import InterpolationMode
 
+import keyed_rng
+
 SEED = 20240611
 OUT = pathlib.Path(__file__).resolve().parents[2] / "tests" / "fixtures" / "images"
 rng = np.random.default_rng(SEED)
@@ -288,12 +290,55 @@ def f32(value):
     return float(np.float32(value))
 
 
-def augment(image, name, size, key, flip, degrees, scale, brightness, contrast):
+def zoom(image, factor):
+    """About the centre: a smaller box of the image, or the smaller image on black."""
+    width, height = image.size
+    if factor >= 1:
+        dx, dy = (width - width / factor) / 2, (height - height / factor) / 2
+        return image.resize((width, height), Image.BILINEAR, (dx, dy, width - dx, height - dy))
+    small = image.resize((max(1, round(width * factor)), max(1, round(height * factor))), Image.BILINEAR)
+    out = Image.new("L", image.size, 0)
+    out.paste(small, ((width - small.width) // 2, (height - small.height) // 2))
+    return out
+
+
+def noise(image, sd, key):
+    """The sum of the bytes of each pixel's random number, scaled to that standard deviation."""
+    i = np.arange(image.width * image.height, dtype=np.uint64)
+    parts = keyed_rng.u64(key, i).view(np.uint8).reshape(-1, 8).astype(float).sum(1)
+    levels = np.asarray(image).reshape(-1) + 255 * sd * (parts - 1020) / 209.0207
+    return Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8).reshape(image.height, image.width), "L")
+
+
+def recompress(image, quality):
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return Image.open(file)
+
+
+def erase(image, between):
+    """torchvision's RandomErasing.get_params, a rectangle of ImageNet's mean grey."""
+    for i in range(56, 96, 4):
+        area = image.width * image.height * between(0.02, 0.33, i)
+        ratio = math.exp(between(math.log(0.3), math.log(3.3), i + 1))
+        h, w = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if h < image.height and w < image.width:
+            top, left = int(between(0, image.height - h + 1, i + 2)), int(between(0, image.width - w + 1, i + 3))
+            image.paste(114, (left, top, left + w, top + h))
+            break
+    return image
+
+
+def augment(image, name, size, key, flip, degrees, scale, brightness, contrast, zooming, gamma, noisy, quality, erasing):
     """torchvision's functions with the numbers that the key stands for."""
     flip, degrees, scale, brightness, contrast = map(f32, (flip, degrees, scale, brightness, contrast))
+    zooming, gamma, noisy, erasing = map(f32, (zooming, gamma, noisy, erasing))
+
+    def number(i):
+        return mix64(key ^ mix64(i))
 
     def between(low, high, i):
-        return low + (high - low) * ((mix64(key ^ mix64(i)) >> 40) / (1 << 24))
+        return low + (high - low) * ((number(i) >> 40) / (1 << 24))
 
     if scale > 0:
         width, height = image.size
@@ -311,11 +356,21 @@ def augment(image, name, size, key, flip, degrees, scale, brightness, contrast):
         image = F.resized_crop(image, top, left, h, w, [size, size], InterpolationMode.BILINEAR, antialias=True)
     else:
         image = rule(image, name, size)
+    if zooming > 0:
+        image = zoom(image, f32(between(1 - zooming, 1 + zooming, 4)))
     if between(0, 1, 0) < flip:
         image = F.hflip(image)
     image = F.rotate(image, f32(between(-degrees, degrees, 1)), InterpolationMode.NEAREST, fill=0)
     image = F.adjust_brightness(image, f32(between(1 - brightness, 1 + brightness, 2)))
-    return F.adjust_contrast(image, f32(between(1 - contrast, 1 + contrast, 3)))
+    image = F.adjust_contrast(image, f32(between(1 - contrast, 1 + contrast, 3)))
+    if gamma > 0:
+        span = math.log(1 + gamma)
+        image = F.adjust_gamma(image, f32(math.exp(between(-span, span, 5))))
+    if noisy > 0:
+        image = noise(image, f32(between(0, noisy, 6)), number(7))
+    if quality > 0:
+        image = recompress(image, quality + int(between(0, 101 - quality, 8)))
+    return erase(image, between) if between(0, 1, 9) < erasing else image
 
 
 def cases():
@@ -343,7 +398,19 @@ def cases():
     for i in range(24):
         key = mix64(SEED + i)
         crop = 0.3 if i % 2 else 0
-        yield ("augment", i % 5, ("squash", "fit", "crop")[i % 3], 40, key, 0.5, 25, crop, 0.4, 0.3)
+        yield ("augment", i % 5, ("squash", "fit", "crop")[i % 3], 40, key, 0.5, 25, crop, 0.4, 0.3, 0, 0, 0, 0, 0)
+        if i % 2 == 0:  # of a square: a level off by one before a contrast stays about that, not so before a JPEG
+            yield ("augment", 1, "squash", 40, key, 0.5, 25, 0, 0, 0, 0, 0.5, 0.05, 60, 0.7)
+            yield ("augment", i % 5, "squash", 40, key, 0.5, 10, 0, 0.2, 0.2, 0.3, 0, 0.1, 0, 0.7)
+    for source in (0, 1, 4):
+        for gamma in (0.25, 0.5, 0.9, 1, 1.5, 3):
+            yield ("gamma", source, gamma)
+        for factor in (0.1, 0.5, 0.77, 1, 1.01, 1.5, 4):
+            yield ("zoom", source, factor)
+        for quality in (1, 20, 50, 75, 90, 100):
+            yield ("jpeg", source, quality)
+        for sd in (0.01, 0.1, 1):
+            yield ("noise", source, sd, mix64(SEED - source))
 
 
 def transform(image, operation, arguments):
@@ -357,6 +424,14 @@ def transform(image, operation, arguments):
         return F.hflip(image)
     if operation == "augment":
         return augment(image, *arguments)
+    if operation == "gamma":
+        return F.adjust_gamma(image, f32(arguments[0]))
+    if operation == "zoom":
+        return zoom(image, f32(arguments[0]))
+    if operation == "jpeg":
+        return recompress(image, *arguments)
+    if operation == "noise":
+        return noise(image, f32(arguments[0]), arguments[1])
     enhance = {"brightness": ImageEnhance.Brightness, "contrast": ImageEnhance.Contrast}[operation]
     return enhance(image).enhance(f32(arguments[0]))
 
