@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -199,34 +198,4 @@ const char *cxr_path_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash == NULL ? path : slash + 1;
-}
-
-void cxr_sha256_hex(const unsigned char *digest, char hex[65])
-{
-    for (int i = 0; i < 32; i++) (void)snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-}
-
-cxr_status cxr_sha256(const void *data, size_t len, char hex[65], cxr_error *err)
-{
-    unsigned char digest[32];
-    if (EVP_Digest(data, len, digest, NULL, EVP_sha256(), NULL) != 1) return cxr_fail(err, CXR_EINTERNAL, "SHA-256 failed");
-    cxr_sha256_hex(digest, hex);
-    return CXR_OK;
-}
-
-cxr_status cxr_sha256_file(const char *path, char hex[65], cxr_error *err)
-{
-    FILE *f = fopen(path, "rbe");
-    if (f == NULL) return cxr_fail(err, errno == ENOENT ? CXR_ENOINPUT : CXR_EIO, "%s: cannot open: %s", path, strerror(errno));
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
-    unsigned char block[1 << 15], digest[32];
-    size_t n;
-    while (ok && (n = fread(block, 1, sizeof block, f)) > 0) ok = EVP_DigestUpdate(ctx, block, n) == 1;
-    ok = ok && !ferror(f) && EVP_DigestFinal_ex(ctx, digest, NULL) == 1;
-    EVP_MD_CTX_free(ctx);
-    (void)fclose(f);
-    if (!ok) return cxr_fail(err, CXR_EIO, "%s: cannot read for its SHA-256", path);
-    cxr_sha256_hex(digest, hex);
-    return CXR_OK;
 }

@@ -42,9 +42,4 @@ bool cxr_path_exists(const char *path);
 bool cxr_path_is_folder(const char *path);
 /* The part after the last '/'. Lent from `path`. */
 const char *cxr_path_name(const char *path);
-/* A SHA-256 digest of 32 bytes as 64 lower-case hex digits and a NUL. */
-void cxr_sha256_hex(const unsigned char *digest, char hex[65]);
-/* Of bytes, and of a file. */
-CXR_MUST_CHECK cxr_status cxr_sha256(const void *data, size_t len, char hex[65], cxr_error *err);
-CXR_MUST_CHECK cxr_status cxr_sha256_file(const char *path, char hex[65], cxr_error *err);
 #endif

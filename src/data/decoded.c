@@ -1,10 +1,10 @@
 #include "data/decoded.h"
 #include "base/file.h"
 #include "base/grant.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "data/store.h"
-#include <openssl/evp.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -25,23 +25,18 @@ struct cxr_decoded {
 
 /* ---- Opening and closing ---- */
 
-static bool hash_text(EVP_MD_CTX *ctx, const char *text)
-{
-    return EVP_DigestUpdate(ctx, text, strlen(text) + 1) == 1;
-}
-
 /* What decides the squares but the files' content, which each record carries. */
 static cxr_status key_of(uint8_t key[32], const cxr_decoded_opts *o, cxr_error *err)
 {
     const uint64_t numbers[] = {(uint64_t)o->preprocess->rule, (uint64_t)o->preprocess->size, o->limits.max_pixels,
                                 o->limits.max_bytes, o->limits.max_scans};
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 && hash_text(ctx, "squares of cxr") &&
-              hash_text(ctx, cxr_version()) && EVP_DigestUpdate(ctx, numbers, sizeof numbers) == 1;
-    for (size_t i = 0; ok && i < o->count; i++) ok = hash_text(ctx, o->paths[i]);
-    ok = ok && EVP_DigestFinal_ex(ctx, key, NULL) == 1;
-    EVP_MD_CTX_free(ctx);
-    return ok ? CXR_OK : cxr_fail(err, CXR_EINTERNAL, "SHA-256 failed");
+    cxr_hash h;
+    cxr_hash_begin(&h);
+    cxr_hash_text(&h, "squares of cxr");
+    cxr_hash_text(&h, cxr_version());
+    cxr_hash_bytes(&h, numbers, sizeof numbers);
+    for (size_t i = 0; i < o->count; i++) cxr_hash_text(&h, o->paths[i]);
+    return cxr_hash_end(&h, key, err);
 }
 
 static cxr_status open_squares(cxr_decoded *d, cxr_error *err)
@@ -102,6 +97,20 @@ void cxr_decoded_close(cxr_decoded **decoded)
     *decoded = NULL;
 }
 
+/* ---- Reading ---- */
+
+/* The file of image i and, where somebody needs it, its SHA-256. */
+static cxr_status read_file(const cxr_decoded *d, size_t i, cxr_buf *file, char hex[HEX + 1], bool needed, cxr_error *err)
+{
+    const char(*contents)[65] = d->o.contents;
+    cxr_status st = cxr_buf_read(file, d->o.paths[i], d->o.limits.max_bytes, err);
+    if (st == CXR_OK && (needed || contents != NULL)) st = cxr_sha256(file->data, file->len, hex, err);
+    if (st == CXR_OK && contents != NULL && strcmp(hex, contents[i]) != 0)
+        st = cxr_fail(err, CXR_EDATA, "%s: changed since this run read it first", d->o.paths[i]);
+    if (st != CXR_OK) cxr_buf_free(file);
+    return st;
+}
+
 /* ---- Squares ---- */
 
 static cxr_status make_square(const cxr_decoded *d, size_t i, const cxr_buf *file, uint8_t *square, cxr_error *err)
@@ -113,38 +122,36 @@ static cxr_status make_square(const cxr_decoded *d, size_t i, const cxr_buf *fil
     return st;
 }
 
+/* The record of image i on disk, when it was made of the content `hex`. */
+static bool get_record(const cxr_decoded *d, size_t i, const char *hex, uint8_t *record)
+{
+    return cxr_store_get(d->squares, i, record) && memcmp(record + d->square_bytes, hex, HEX) == 0;
+}
+
 /* By the record on disk, when it is of this very file; else decoded, and put there. */
-static cxr_status square_by_content(cxr_decoded *d, size_t i, const cxr_buf *file, uint8_t *record, uint8_t *square,
-                                    cxr_error *err)
+static cxr_status record_by_content(cxr_decoded *d, size_t i, uint8_t *record, cxr_error *err)
 {
     char hex[HEX + 1];
-    cxr_status st = cxr_sha256(file->data, file->len, hex, err);
-    if (st != CXR_OK) return st;
-    const bool same = cxr_store_get(d->squares, i, record) && memcmp(record + d->square_bytes, hex, HEX) == 0;
-    if (!same) {
-        st = make_square(d, i, file, record, err);
+    cxr_buf file;
+    cxr_status st = read_file(d, i, &file, hex, true, err);
+    if (st == CXR_OK && !get_record(d, i, hex, record)) {
+        st = make_square(d, i, &file, record, err);
         memcpy(record + d->square_bytes, hex, HEX);
         if (st == CXR_OK) cxr_store_put(d->squares, i, record);
     }
-    if (st != CXR_OK) return st;
-    memcpy(square, record, d->square_bytes);
-    atomic_store(&d->current[i], true);
-    return CXR_OK;
+    cxr_buf_free(&file);
+    if (st == CXR_OK) atomic_store(&d->current[i], true);
+    return st;
 }
 
 static cxr_status square_from_disk(cxr_decoded *d, size_t i, uint8_t *square, cxr_error *err)
 {
     uint8_t *record = cxr_mem_new(d->square_bytes + HEX, 1);
     if (record == NULL) return cxr_mem_fail(err, "a cached image");
-    cxr_status st = CXR_OK;
-    if (atomic_load(&d->current[i]) && cxr_store_get(d->squares, i, record)) {
-        memcpy(square, record, d->square_bytes);
-    } else {
-        cxr_buf file;
-        st = cxr_buf_read(&file, d->o.paths[i], d->o.limits.max_bytes, err);
-        if (st == CXR_OK) st = square_by_content(d, i, &file, record, square, err);
-        cxr_buf_free(&file);
-    }
+    const bool known = d->o.contents != NULL ? get_record(d, i, d->o.contents[i], record)
+                                             : atomic_load(&d->current[i]) && cxr_store_get(d->squares, i, record);
+    const cxr_status st = known ? CXR_OK : record_by_content(d, i, record, err);
+    if (st == CXR_OK) memcpy(square, record, d->square_bytes);
     cxr_mem_free(record);
     return st;
 }
@@ -153,8 +160,9 @@ cxr_status cxr_decoded_square(cxr_decoded *d, size_t i, uint8_t *square, cxr_err
 {
     if (d->current != NULL) return square_from_disk(d, i, square, err);
     if (d->squares != NULL && cxr_store_get(d->squares, i, square)) return CXR_OK;
+    char hex[HEX + 1];
     cxr_buf file;
-    cxr_status st = cxr_buf_read(&file, d->o.paths[i], d->o.limits.max_bytes, err);
+    cxr_status st = read_file(d, i, &file, hex, false, err);
     if (st == CXR_OK) st = make_square(d, i, &file, square, err);
     if (st == CXR_OK && d->squares != NULL) cxr_store_put(d->squares, i, square);
     cxr_buf_free(&file);
@@ -192,7 +200,11 @@ cxr_status cxr_decoded_whole(cxr_decoded *d, size_t i, cxr_image *out, bool *len
     }
     *lent = out->pixels != NULL;
     if (*lent) return CXR_OK;
-    const cxr_status st = cxr_image_load(out, d->o.paths[i], NULL, &d->o.limits, err);
+    char hex[HEX + 1];
+    cxr_buf file;
+    cxr_status st = read_file(d, i, &file, hex, false, err);
+    if (st == CXR_OK) st = cxr_image_decode(out, file.data, file.len, d->o.paths[i], NULL, &d->o.limits, err);
+    cxr_buf_free(&file);
     *lent = st == CXR_OK && d->whole != NULL && keep_whole(d, i, out);
     return st;
 }

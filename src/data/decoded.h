@@ -3,7 +3,8 @@
  *
  * In memory a record is what was read first; a file that changes during the run is not looked at again. On disk a record
  * holds the SHA-256 of the file it was made of, and counts only after this run has read the file and found the same: an image
- * that changed is decoded again, one that was copied or touched is not. */
+ * that changed is decoded again, one that was copied or touched is not. Where the caller has read the files before and says
+ * what they held, another content is an error. */
 #ifndef CXR_DATA_DECODED_H
 #define CXR_DATA_DECODED_H
 #include "data/image.h"
@@ -11,7 +12,8 @@
 typedef struct cxr_decoded cxr_decoded;
 
 typedef struct cxr_decoded_opts {
-    const char *const *paths; /* lent until close */
+    const char *const *paths;   /* lent until close */
+    const char (*contents)[65]; /* SHA-256 that each file must have; NULL: any; lent until close */
     size_t count;
     const cxr_preprocess *preprocess; /* lent until close */
     cxr_limits limits;

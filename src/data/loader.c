@@ -177,6 +177,7 @@ static bool new_slots(cxr_loader *l)
 static cxr_status open_images(cxr_loader *l, cxr_error *err)
 {
     const cxr_decoded_opts o = {.paths = l->o.paths,
+                                .contents = l->o.contents,
                                 .count = l->o.count,
                                 .preprocess = l->o.preprocess,
                                 .limits = l->o.limits,

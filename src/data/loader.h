@@ -7,7 +7,8 @@
 typedef struct cxr_loader cxr_loader;
 
 typedef struct cxr_loader_opts {
-    const char *const *paths; /* lent until close */
+    const char *const *paths;   /* lent until close */
+    const char (*contents)[65]; /* SHA-256 that each file must have; NULL: any; lent until close */
     size_t count;
     const cxr_preprocess *preprocess; /* lent until close */
     const cxr_augment *augment;       /* NULL: none; lent until close */

@@ -1,9 +1,9 @@
 /* A split as a file, and the fingerprint that says whether two runs saw the same data. */
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "data/csv.h"
 #include "data/dataset.h"
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -81,26 +81,23 @@ cxr_status cxr_split_read(cxr_dataset *d, const char *path, cxr_error *err)
     return st;
 }
 
-/* One sample's line, fields ended by NUL, which no path holds. A file that is not there has no size. */
-static bool add_line(EVP_MD_CTX *ctx, const cxr_dataset *d, const cxr_sample *s)
+/* One sample's fields. A file that is not there has no size. */
+static void add_line(cxr_hash *h, const cxr_dataset *d, const cxr_sample *s)
 {
     struct stat info;
-    const char *label = d->classes[s->label], *split = cxr_split_name(s->split);
     char size[32] = "-";
     if (stat(s->path, &info) == 0) (void)snprintf(size, sizeof size, "%llu", (unsigned long long)info.st_size);
-    return EVP_DigestUpdate(ctx, s->key, strlen(s->key) + 1) == 1 && EVP_DigestUpdate(ctx, label, strlen(label) + 1) == 1 &&
-           EVP_DigestUpdate(ctx, split, strlen(split) + 1) == 1 && EVP_DigestUpdate(ctx, size, strlen(size) + 1) == 1;
+    const char *const fields[] = {s->key, d->classes[s->label], cxr_split_name(s->split), size};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) cxr_hash_text(h, fields[i]);
 }
 
 cxr_status cxr_dataset_fingerprint(const cxr_dataset *d, char hex[65], cxr_error *err)
 {
-    unsigned char digest[32];
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
-    for (size_t i = 0; ok && i < d->count; i++) ok = add_line(ctx, d, &d->samples[i]);
-    ok = ok && EVP_DigestFinal_ex(ctx, digest, NULL) == 1;
-    EVP_MD_CTX_free(ctx);
-    if (!ok) return cxr_fail(err, CXR_EINTERNAL, "%s: SHA-256 of the data set failed", d->root);
-    cxr_sha256_hex(digest, hex);
-    return CXR_OK;
+    uint8_t digest[32];
+    cxr_hash h;
+    cxr_hash_begin(&h);
+    for (size_t i = 0; i < d->count; i++) add_line(&h, d, &d->samples[i]);
+    const cxr_status st = cxr_hash_end(&h, digest, err);
+    if (st == CXR_OK) cxr_sha256_hex(digest, hex);
+    return st;
 }

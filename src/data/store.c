@@ -5,6 +5,7 @@
  * resident memory, and end the process by SIGBUS when the disk is full or the file is cut. */
 #include "data/store.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include <errno.h>

@@ -1,4 +1,6 @@
 #include "data/subset.h"
+#include "base/file.h"
+#include "base/hash.h"
 #include "base/mem.h"
 
 cxr_status cxr_subset_open(cxr_subset *out, const cxr_dataset *d, cxr_split split, cxr_error *err)
@@ -21,10 +23,28 @@ cxr_status cxr_subset_open(cxr_subset *out, const cxr_dataset *d, cxr_split spli
     return CXR_OK;
 }
 
+cxr_status cxr_subset_read(cxr_subset *s, const cxr_limits *limits, cxr_error *err)
+{
+    if (s->contents != NULL) return CXR_OK;
+    s->contents = cxr_mem_new(s->count, sizeof *s->contents);
+    if (s->contents == NULL) return cxr_mem_fail(err, "the list of images");
+    cxr_status st = CXR_OK;
+    for (size_t i = 0; i < s->count && st == CXR_OK; i++) {
+        cxr_buf file;
+        cxr_error cause = {0}; /* whoever needs the image will meet it */
+        const cxr_status read = cxr_buf_read(&file, s->paths[i], limits->max_bytes, &cause);
+        if (read == CXR_OK) st = cxr_sha256(file.data, file.len, s->contents[i], err);
+        if (read == CXR_ENOMEM) st = cxr_fail(err, read, "%s", cause.text);
+        cxr_buf_free(&file);
+    }
+    return st;
+}
+
 void cxr_subset_close(cxr_subset *s)
 {
     cxr_mem_free(s->paths);
     cxr_mem_free(s->keys);
     cxr_mem_free(s->labels);
+    cxr_mem_free(s->contents);
     *s = (cxr_subset){0};
 }

@@ -7,10 +7,13 @@
 typedef struct cxr_subset {
     const char **paths, **keys;
     int *labels;
+    char (*contents)[65]; /* SHA-256 of each file, "" of one that cannot be read; NULL until cxr_subset_read */
     size_t count;
 } cxr_subset;
 
 /* split CXR_SPLIT_NONE: every sample. */
 CXR_MUST_CHECK cxr_status cxr_subset_open(cxr_subset *out, const cxr_dataset *d, cxr_split split, cxr_error *err);
+/* Reads every file once. */
+CXR_MUST_CHECK cxr_status cxr_subset_read(cxr_subset *s, const cxr_limits *limits, cxr_error *err);
 void cxr_subset_close(cxr_subset *s); /* zeroes it */
 #endif

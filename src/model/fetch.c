@@ -2,6 +2,7 @@
  * read: without a proxy argument there is none. */
 #include "model/fetch.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include <curl/curl.h>

@@ -1,12 +1,10 @@
 #include "train/feature_store.h"
 #include "base/grant.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
 
 int cxr_train_views(const cxr_train_opts *o)
 {
@@ -16,59 +14,45 @@ int cxr_train_views(const cxr_train_opts *o)
 
 /* ---- The key ---- */
 
-static bool put(EVP_MD_CTX *ctx, const char *fmt, ...) CXR_PRINTF(2, 3);
-static bool put(EVP_MD_CTX *ctx, const char *fmt, ...)
+static void put(cxr_hash *h, const char *fmt, ...) CXR_PRINTF(2, 3);
+static void put(cxr_hash *h, const char *fmt, ...)
 {
-    char text[8192];
+    char text[512]; /* more than any of the lines below takes */
     va_list args;
     va_start(args, fmt);
-    const int n = vsnprintf(text, sizeof text, fmt, args);
+    (void)vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    return n >= 0 && (size_t)n < sizeof text && EVP_DigestUpdate(ctx, text, (size_t)n + 1) == 1;
+    cxr_hash_text(h, text);
 }
 
-static bool put_settings(EVP_MD_CTX *ctx, const cxr_trainer *t, const cxr_form *form, const cxr_augment *augment, int views)
+static void put_settings(cxr_hash *h, const cxr_trainer *t, const cxr_form *form, const cxr_augment *augment, int views)
 {
     const cxr_train_opts *o = t->opts;
     const cxr_preprocess *p = &t->model->preprocess;
+    const cxr_limits *most = &o->limits; /* an image beyond them has no features */
     static const cxr_augment none = {0};
     const cxr_augment *a = augment == NULL ? &none : augment;
-    bool ok =
-        put(ctx, "features of cxr %s, %s, precision %d, deterministic %d, batch %d, threads %d", cxr_version(), form->name,
-            (int)o->precision, (int)o->deterministic, o->batch_size, t->threads) &&
-        put(ctx, "%s up to %s, resize %d to %d", t->model->arch, o->freeze, (int)p->rule, p->size) &&
-        put(ctx, "flip %a rotate %a crop %a brightness %a contrast %a, seed %" PRIu64 ", views %d", (double)a->flip,
-            (double)a->rotate_degrees, (double)a->crop_min_scale, (double)a->brightness, (double)a->contrast, o->seed, views) &&
-        put(ctx, "zoom %a gamma %a noise %a jpeg %d erase %a", (double)a->zoom, (double)a->gamma, (double)a->noise,
-            a->jpeg_quality, (double)a->erase);
-    for (int i = 0; i < 3; i++) ok = ok && put(ctx, "mean %a std %a", (double)p->mean[i], (double)p->std[i]);
-    return ok;
-}
-
-/* An image that cannot be looked at will be an error or left out when it is read. */
-static bool put_images(EVP_MD_CTX *ctx, const cxr_subset *part)
-{
-    bool ok = true;
-    for (size_t i = 0; i < part->count && ok; i++) {
-        struct stat s = {0};
-        (void)stat(part->paths[i], &s);
-        ok = EVP_DigestUpdate(ctx, part->paths[i], strlen(part->paths[i]) + 1) == 1 &&
-             put(ctx, "%" PRIdMAX " bytes, changed at %" PRIdMAX ".%09ld", (intmax_t)s.st_size, (intmax_t)s.st_mtim.tv_sec,
-                 s.st_mtim.tv_nsec);
-    }
-    return ok;
+    cxr_hash_text(h, form->name);
+    cxr_hash_text(h, o->freeze);
+    put(h, "features of cxr %s, precision %d, deterministic %d, batch %d, threads %d", cxr_version(), (int)o->precision,
+        (int)o->deterministic, o->batch_size, t->threads);
+    put(h, "%s, resize %d to %d", t->model->arch, (int)p->rule, p->size);
+    put(h, "limits %" PRIu64 " %" PRIu64 " %" PRIu64, (uint64_t)most->max_pixels, (uint64_t)most->max_bytes,
+        (uint64_t)most->max_scans);
+    put(h, "seed %" PRIu64 ", views %d", o->seed, views);
+    cxr_hash_bytes(h, a, sizeof *a); /* whole, so that no transform is forgotten: members of 4 bytes, none between them */
+    for (int i = 0; i < 3; i++) put(h, "mean %a std %a", (double)p->mean[i], (double)p->std[i]);
 }
 
 static cxr_status key_of(uint8_t key[32], const cxr_trainer *t, const cxr_form *form, const cxr_subset *part,
                          const cxr_augment *augment, int views, cxr_error *err)
 {
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    const bool ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
-                    put_settings(ctx, t, form, augment, views) &&
-                    EVP_DigestUpdate(ctx, t->model->params, t->optim.first * sizeof(float)) == 1 && put_images(ctx, part) &&
-                    EVP_DigestFinal_ex(ctx, key, NULL) == 1;
-    EVP_MD_CTX_free(ctx);
-    return ok ? CXR_OK : cxr_fail(err, CXR_EINTERNAL, "SHA-256 failed");
+    cxr_hash h;
+    cxr_hash_begin(&h);
+    put_settings(&h, t, form, augment, views);
+    cxr_hash_bytes(&h, t->model->params, t->optim.first * sizeof(float));
+    for (size_t i = 0; i < part->count; i++) cxr_hash_text(&h, part->contents[i]);
+    return cxr_hash_end(&h, key, err);
 }
 
 /* ---- Opening ---- */
@@ -84,7 +68,7 @@ static bool fits_memory(const cxr_trainer *t, const cxr_store_opts *o)
     return false;
 }
 
-cxr_status cxr_feature_store_open(cxr_store **out, const cxr_trainer *t, const cxr_subset *part, const cxr_augment *augment,
+cxr_status cxr_feature_store_open(cxr_store **out, const cxr_trainer *t, cxr_subset *part, const cxr_augment *augment,
                                   int views, cxr_error *err)
 {
     *out = NULL;
@@ -99,7 +83,8 @@ cxr_status cxr_feature_store_open(cxr_store **out, const cxr_trainer *t, const c
                          .record_bytes = form.image_bytes,
                          .hooks = t->hooks};
     if (!disk && !fits_memory(t, &so)) return CXR_OK;
-    cxr_status st = disk ? key_of(so.key, t, &form, part, augment, views, err) : CXR_OK;
+    cxr_status st = disk ? cxr_subset_read(part, &o->limits, err) : CXR_OK;
+    if (st == CXR_OK && disk) st = key_of(so.key, t, &form, part, augment, views, err);
     if (st == CXR_OK) st = cxr_store_open(out, &so, err);
     if (st != CXR_OK) return st;
     cxr_log(t->hooks, CXR_DEBUG, "features: %zu x %zu bytes at %s are kept %s, %zu are there (%s)", so.count, so.record_bytes,

@@ -120,7 +120,7 @@ static cxr_status validate(cxr_trainer *t, double *mean_loss, double *accuracy, 
     if (st == CXR_OK) st = cxr_feed_start(t->val_feed, 0, 0, err);
     for (;;) {
         cxr_features b = {0};
-        if (st == CXR_OK) st = cxr_feed_next(t->val_feed, &b, NULL, err);
+        if (st == CXR_OK) st = cxr_feed_next(t->val_feed, &b, &t->waited, err);
         if (st != CXR_OK || b.used == 0) break;
         if (b.n > 0) st = forward(t, t->scorer, &b, 0, err);
         if (st != CXR_OK || b.n == 0) continue;

@@ -55,8 +55,7 @@ static cxr_status open_programs(cxr_trainer *t, cxr_error *err)
     return CXR_OK;
 }
 
-static cxr_status open_feed(cxr_feed **out, const cxr_trainer *t, const cxr_subset *part, const cxr_augment *augment,
-                            cxr_error *err)
+static cxr_status open_feed(cxr_feed **out, const cxr_trainer *t, cxr_subset *part, const cxr_augment *augment, cxr_error *err)
 {
     const bool training = part == &t->train;
     const int views = training ? cxr_train_views(t->opts) : 1;
@@ -69,6 +68,7 @@ static cxr_status open_feed(cxr_feed **out, const cxr_trainer *t, const cxr_subs
                              .frozen = t->frozen,
                              .part = part,
                              .loader = {.paths = part->paths,
+                                        .contents = (const char(*)[65])part->contents,
                                         .count = part->count,
                                         .preprocess = &t->model->preprocess,
                                         .augment = augment,

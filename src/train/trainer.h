@@ -37,7 +37,7 @@ typedef struct cxr_trainer {
     float *class_weights, *grads;
     float *logp, *dlogp; /* (max batch, classes) */
     cxr_train_state state;
-    double waited; /* seconds of the running epoch spent waiting for data */
+    double waited; /* seconds of the running epoch spent waiting for images, validation included */
 } cxr_trainer;
 
 /* What the owner of the run does at these moments; a failure ends the run. */

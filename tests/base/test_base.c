@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/grant.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include <math.h>

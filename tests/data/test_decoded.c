@@ -1,5 +1,6 @@
 /* Decoded images: with every cache the pixels that decoding gives, from the cache where they are in it, and never those of a
  * file that has changed since. */
+#include "base/hash.h"
 #include "data/decoded.h"
 #include "data/scratch.h"
 #include <fcntl.h>
@@ -230,6 +231,44 @@ static void a_changed_file_is_decoded_again(void **state)
     read_all(f);
 }
 
+/* Told what the files held, no cache gives the pixels of anything else, and a record on disk of that content counts without
+ * the file. */
+static void known_contents_are_kept_to(void **state)
+{
+    fixture *f = *state;
+    char contents[IMAGES][65];
+    uint8_t got[BYTES];
+    for (int i = 0; i < IMAGES; i++) assert_int_equal(cxr_sha256_file(f->paths[i], contents[i], NULL), CXR_OK);
+    f->opts.contents = (const char(*)[65])contents;
+    for (int c = CXR_CACHE_RAM; c <= CXR_CACHE_OFF; c++)
+        for (int whole = 0; whole < 2; whole++) {
+            f->opts.cache = (cxr_cache)c;
+            f->opts.whole = whole == 1;
+            cxr_decoded *d = opened(f);
+            cxr_error err = {0};
+            cxr_image image = {0};
+            bool lent;
+            if (whole == 0) assert_true(is_right(f, d, 3));
+            write_image(f->paths[5], 6);
+            const cxr_status st =
+                whole == 1 ? cxr_decoded_whole(d, 5, &image, &lent, &err) : cxr_decoded_square(d, 5, got, &err);
+            assert_int_equal(st, CXR_EDATA);
+            assert_non_null(strstr(err.text, "05.jpg: changed since this run read it first"));
+            write_image(f->paths[5], 5);
+            cxr_decoded_close(&d);
+        }
+    f->opts.cache = CXR_CACHE_DISK;
+    f->opts.whole = false;
+    assert_int_equal(unlink(f->paths[3]), 0);
+    cxr_decoded *d = opened(f);
+    assert_int_equal(cxr_decoded_square(d, 3, got, NULL), CXR_OK);
+    write_image(f->paths[3], 3);
+    assert_true(is_right(f, d, 3));
+    contents[3][0] = contents[3][0] == 'a' ? 'b' : 'a'; /* the record is of another content */
+    assert_int_equal(cxr_decoded_square(d, 3, got, NULL), CXR_EDATA);
+    cxr_decoded_close(&d);
+}
+
 static void other_settings_have_another_file(void **state)
 {
     fixture *f = *state;
@@ -334,6 +373,7 @@ int main(void)
         ON(an_image_is_read_once_in_a_run),
         ON(a_later_run_takes_the_record_of_an_unchanged_file),
         ON(a_changed_file_is_decoded_again),
+        ON(known_contents_are_kept_to),
         ON(other_settings_have_another_file),
         ON(whole_images_are_kept_up_to_a_limit),
         ON(a_bad_image_is_never_kept),

@@ -1,4 +1,5 @@
 /* Phantoms: a data set of the published one's form, readable, repeatable, with no shortcut by brightness or size. */
+#include "base/hash.h"
 #include "data/dataset.h"
 #include "data/image.h"
 #include "data/phantom.h"

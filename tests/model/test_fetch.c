@@ -2,6 +2,7 @@
 #include "model/scratch.h"
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "model/fetch.h"

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/hash.h"
 #include "eval/calibrate.h"
 #include "model/model.h"
 #include "train/toy.h"

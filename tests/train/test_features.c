@@ -6,8 +6,10 @@
 
 #include <cmocka.h>
 
+#include "base/hash.h"
 #include "model/model.h"
 #include "toy.h"
+#include <fcntl.h>
 #include <glob.h>
 
 static cxr_error error;
@@ -194,13 +196,19 @@ static void resumed_equals_unbroken(void **state)
     }
 }
 
-static void a_later_run_finds_them_on_disk(void **state)
+static cxr_train_opts on_disk(const char *out)
 {
-    (void)state;
-    cxr_train_opts o = toy_opts("disk1", "layer3");
+    cxr_train_opts o = toy_opts(out, "layer3");
     o.cache = CXR_CACHE_DISK;
     o.cache_dir = toy_path("cache");
     o.cache_features = 2;
+    return o;
+}
+
+static void a_later_run_finds_them_on_disk(void **state)
+{
+    (void)state;
+    cxr_train_opts o = on_disk("disk1");
     const watch first = train(&o);
     assert_true(first.stores == 2 && first.found[0] == 0 && first.found[1] == 0);
     o.out = toy_path("disk2");
@@ -217,16 +225,49 @@ static void a_later_run_finds_them_on_disk(void **state)
     assert_true(other_weights.stores == 2 && other_weights.found[0] == 0 && other_weights.found[1] == 0);
 }
 
+/* Changes the pixels of a JPEG by the first number of its first quantisation table; its size and times stay. */
+static void change_picture(const char *path)
+{
+    cxr_buf file;
+    struct stat before;
+    assert_int_equal(stat(path, &before), 0);
+    must(cxr_buf_read(&file, path, 1 << 20, &error));
+    const uint8_t *table = memmem(file.data, file.len, "\xff\xdb", 2);
+    assert_non_null(table);
+    file.data[table - file.data + 5] ^= 3;
+    FILE *f = fopen(path, "r+b");
+    assert_true(f != NULL && fwrite(file.data, 1, file.len, f) == file.len && fflush(f) == 0);
+    assert_int_equal(futimens(fileno(f), (const struct timespec[]){before.st_atim, before.st_mtim}), 0);
+    assert_int_equal(fclose(f), 0);
+    cxr_buf_free(&file);
+}
+
+/* Images are told by content: one that was replaced is seen though its name, size and time say nothing, in training and in
+ * validation, and the run is that of a cache that never saw the old one. */
 static void changed_images_are_not_found(void **state)
 {
     (void)state;
-    cxr_train_opts o = toy_opts("pixels1", "layer3");
-    o.cache = CXR_CACHE_DISK;
-    o.cache_dir = toy_path("cache");
+    cxr_train_opts o = on_disk("pixels1");
+    change_picture(toy_path("data/train/A/3.jpeg"));
+    const watch training = train(&o);
+    assert_true(training.stores == 2 && training.found[0] == 0 && training.found[1] == 32);
+    o.out = toy_path("pixels2");
+    change_picture(toy_path("data/val/B/5.jpeg"));
+    const watch validation = train(&o);
+    assert_true(validation.found[0] == 2 * 42 && validation.found[1] == 0);
+    o = toy_opts("pixels3", "layer3");
     o.cache_features = 2;
-    assert_true(toy_image(toy_path("data/train/A/3.jpeg"), 0, 77));
+    const watch ram = train(&o);
+    same_epochs(&ram, &validation);
+}
+
+static void images_that_were_only_touched_are_found(void **state)
+{
+    (void)state;
+    assert_int_equal(utimensat(AT_FDCWD, toy_path("data/train/A/3.jpeg"), NULL, 0), 0);
+    const cxr_train_opts o = on_disk("touched");
     const watch w = train(&o);
-    assert_true(w.stores == 2 && w.found[0] == 0 && w.found[1] == 32);
+    assert_true(w.found[0] == 2 * 42 && w.found[1] == 32);
 }
 
 /* Damage in every feature file: the records are computed again, and the run is the same. */
@@ -247,9 +288,7 @@ static void damaged_files_change_nothing(void **state)
     cxr_train_opts o = toy_opts("damaged", "layer3");
     o.cache_features = 2;
     const watch ram = train(&o);
-    o.out = toy_path("damaged2");
-    o.cache = CXR_CACHE_DISK;
-    o.cache_dir = toy_path("cache");
+    o = on_disk("damaged2");
     const watch disk = train(&o);
     assert_int_equal(disk.found[0], 2 * 42);
     same_epochs(&ram, &disk);
@@ -336,11 +375,17 @@ static void shared_writing_leaves_the_same_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(views_for_all_epochs_change_nothing),  cmocka_unit_test(views_come_around),
-        cmocka_unit_test(without_augmentation_nothing_changes), cmocka_unit_test(resumed_equals_unbroken),
-        cmocka_unit_test(a_later_run_finds_them_on_disk),       cmocka_unit_test(changed_images_are_not_found),
-        cmocka_unit_test(damaged_files_change_nothing),         cmocka_unit_test(unreadable_images_stay_out),
-        cmocka_unit_test(contradictions_are_refused),           cmocka_unit_test(shared_writing_leaves_the_same_files),
+        cmocka_unit_test(views_for_all_epochs_change_nothing),
+        cmocka_unit_test(views_come_around),
+        cmocka_unit_test(without_augmentation_nothing_changes),
+        cmocka_unit_test(resumed_equals_unbroken),
+        cmocka_unit_test(a_later_run_finds_them_on_disk),
+        cmocka_unit_test(changed_images_are_not_found),
+        cmocka_unit_test(images_that_were_only_touched_are_found),
+        cmocka_unit_test(damaged_files_change_nothing),
+        cmocka_unit_test(unreadable_images_stay_out),
+        cmocka_unit_test(contradictions_are_refused),
+        cmocka_unit_test(shared_writing_leaves_the_same_files),
     };
     if (!toy_create()) return 1;
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/hash.h"
 #include "model/model.h"
 #include "toy.h"
 #include <sys/file.h>
