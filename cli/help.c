@@ -162,7 +162,8 @@ static void option_help(FILE *f, const cxr_option *o, const void *args, int widt
 static void examples(FILE *f, const cxr_example *list)
 {
     (void)fprintf(f, "\nExamples:\n");
-    for (int i = 0; i < 2; i++) (void)fprintf(f, "%s  # %s\n  %s\n", i > 0 ? "\n" : "", list[i].what, list[i].command);
+    for (int i = 0; i < 2 && list[i].what != NULL; i++)
+        (void)fprintf(f, "%s  # %s\n  %s\n", i > 0 ? "\n" : "", list[i].what, list[i].command);
 }
 
 void cxr_help_command(FILE *f, const cxr_command *c, const void *args, int width)

@@ -87,7 +87,7 @@ static void man_page(const cxr_command *c, const void *args)
     prose(c->about);
     man_options(c, args);
     (void)printf(".SH EXIT STATUS\nAs listed in\n.BR cxr (1).\n.SH EXAMPLES\n");
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2 && c->examples[i].what != NULL; i++) {
         (void)printf(".TP\n");
         roff(c->examples[i].what);
         (void)printf("\n.nf\n");

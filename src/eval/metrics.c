@@ -2,6 +2,7 @@
  * sorted scores. Sums are in double; scikit-learn's definitions, except that an undefined figure is NaN and not 0. */
 #include "eval/metrics.h"
 #include "base/mem.h"
+#include "model/model.h"
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -11,15 +12,6 @@ enum { ACCURACY, BALANCED_ACCURACY, SENSITIVITY, SPECIFICITY, PPV, NPV, F1, AURO
 
 static const char *const names[CXR_METRICS] = {
     "accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "auroc", "auprc", "loss"};
-
-int cxr_decide(const float *probability, int classes, int positive, double threshold)
-{
-    if (classes == 2 && positive >= 0) return (double)probability[positive] >= threshold ? positive : 1 - positive;
-    int best = 0;
-    for (int k = 1; k < classes; k++)
-        if (probability[k] > probability[best]) best = k;
-    return best;
-}
 
 static cxr_status check(const cxr_predictions *p, int positive, double threshold, cxr_error *err)
 {

@@ -13,10 +13,6 @@ typedef struct cxr_predictions {
     float *probability; /* n x classes, rows sum to 1 */
 } cxr_predictions;
 
-/* The predicted class: with two classes the positive one when its probability >= threshold, else the most probable one (the
- * lower index of equals). */
-int cxr_decide(const float *probability, int classes, int positive, double threshold);
-
 /* Two classes: `positive` is 0 or 1, the figures are that class's, and `threshold` decides. More: `positive` is -1, `threshold`
  * is only kept, and sensitivity to AUPRC are means over the classes, each against the rest, with per_class values.
  * Balanced accuracy is the mean recall of the classes that occur. A figure that is not defined (AUROC with one class only, PPV

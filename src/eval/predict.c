@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "data/files.h"
 #include "data/loader.h"
-#include "eval/metrics.h"
 #include "model/model.h"
 #include <math.h>
 #include <string.h>

@@ -3,16 +3,19 @@
 #include "base/mem.h"
 #include "model/parts.h"
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 static cxr_status check_preprocess(const cxr_preprocess *p, cxr_error *err)
 {
-    if (p->size < 32 || p->size > 1024) return cxr_fail(err, CXR_EUSAGE, "input size %d is not in 32..1024", p->size);
+    if (p->size < CXR_INPUT_LEAST || p->size > CXR_INPUT_MOST)
+        return cxr_fail(err, CXR_EUSAGE, "input size %d is not in %d..%d", p->size, CXR_INPUT_LEAST, CXR_INPUT_MOST);
     if (p->rule != CXR_RESIZE_SQUASH && p->rule != CXR_RESIZE_FIT && p->rule != CXR_RESIZE_CROP)
         return cxr_fail(err, CXR_EUSAGE, "unknown resize rule %d", (int)p->rule);
     for (int i = 0; i < 3; i++)
-        if (!(p->std[i] > 0 && p->std[i] < 1e6f && p->mean[i] > -1e6f && p->mean[i] < 1e6f))
+        if (!((double)p->std[i] >= CXR_STD_LEAST && (double)p->std[i] <= CXR_STD_MOST &&
+              fabs((double)p->mean[i]) <= CXR_MEAN_MOST))
             return cxr_fail(err, CXR_EUSAGE, "mean %g and standard deviation %g of channel %d cannot normalise",
                             (double)p->mean[i], (double)p->std[i], i);
     return CXR_OK;
@@ -23,8 +26,8 @@ static cxr_status check_network(const cxr_train_opts *o, int classes, cxr_error 
     if (o->head_count < 0 || o->head_count > CXR_MAX_HEAD)
         return cxr_fail(err, CXR_EUSAGE, "a head of %d hidden layers: at most %d", o->head_count, CXR_MAX_HEAD);
     for (int i = 0; i < o->head_count; i++)
-        if (o->head[i] < 1 || o->head[i] > 65536)
-            return cxr_fail(err, CXR_EUSAGE, "head width %d is not in 1..65536", o->head[i]);
+        if (o->head[i] < 1 || o->head[i] > CXR_WIDTH_MOST)
+            return cxr_fail(err, CXR_EUSAGE, "head width %d is not in 1..%d", o->head[i], CXR_WIDTH_MOST);
     if (!(o->dropout >= 0 && o->dropout < 1))
         return cxr_fail(err, CXR_EUSAGE, "dropout %g is not in [0, 1)", (double)o->dropout);
     if (classes < 2 || classes > CXR_CLASSES_MAX)
@@ -137,6 +140,15 @@ const cxr_preprocess *cxr_model_preprocess(const cxr_model *model)
 double cxr_model_threshold(const cxr_model *model)
 {
     return model->threshold;
+}
+
+int cxr_decide(const float *probability, int classes, int positive, double threshold)
+{
+    if (classes == 2 && positive >= 0) return (double)probability[positive] >= threshold ? positive : 1 - positive;
+    int best = 0;
+    for (int k = 1; k < classes; k++)
+        if (probability[k] > probability[best]) best = k;
+    return best;
 }
 
 void cxr_model_summary(const cxr_model *model, void (*row)(void *user, const cxr_layer *layer), void *user)

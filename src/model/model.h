@@ -6,6 +6,14 @@
 #include "graph/params.h"
 #include "model/weights.h"
 
+/* What a network may be, closed. */
+#define CXR_INPUT_LEAST 32
+#define CXR_INPUT_MOST  1024
+#define CXR_WIDTH_MOST  65536 /* of a hidden layer */
+#define CXR_MEAN_MOST   1e3   /* either sign */
+#define CXR_STD_LEAST   1e-6
+#define CXR_STD_MOST    1e3
+
 struct cxr_model {
     char arch[16];
     int head[CXR_MAX_HEAD];
@@ -37,4 +45,7 @@ CXR_MUST_CHECK cxr_status cxr_model_write(const cxr_model *m, const char *path, 
                                           const char *const *extra_meta, size_t extra_meta_count, cxr_error *err);
 /* Builds the model a weight file describes and loads its parameters. cxr_model_open is cxr_weights_open + this. */
 CXR_MUST_CHECK cxr_status cxr_model_from_weights(cxr_model **out, const cxr_weights *w, const char *path, cxr_error *err);
+/* The predicted class: with two classes and one of them positive, that one when its probability >= threshold; else the most
+ * probable one (the lower index of equals), by log-probabilities as well. */
+int cxr_decide(const float *probability, int classes, int positive, double threshold);
 #endif

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "data/csv.h"
+#include "model/model.h"
 #include <jansson.h>
 #include <locale.h>
 #include <math.h>

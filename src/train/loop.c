@@ -101,14 +101,6 @@ static cxr_status train_epoch(cxr_trainer *t, const cxr_train_events *events, cx
     return st;
 }
 
-static int most_probable(const float *p, int n)
-{
-    int best = 0;
-    for (int i = 1; i < n; i++)
-        if (p[i] > p[best]) best = i;
-    return best;
-}
-
 /* Mean NLL and accuracy over the validation images, with the parameters of the moment. */
 static cxr_status validate(cxr_trainer *t, double *mean_loss, double *accuracy, cxr_error *err)
 {
@@ -125,7 +117,7 @@ static cxr_status validate(cxr_trainer *t, double *mean_loss, double *accuracy, 
         if (b.n > 0) st = forward(t, t->scorer, &b, 0, err);
         if (st != CXR_OK || b.n == 0) continue;
         sum += cxr_loss_nll(&plain, t->logp, b.labels, b.n, NULL) * b.n;
-        for (int i = 0; i < b.n; i++) right += most_probable(t->logp + i * classes, classes) == b.labels[i];
+        for (int i = 0; i < b.n; i++) right += cxr_decide(t->logp + i * classes, classes, -1, 0.0) == b.labels[i];
         seen += (uint64_t)b.n;
         if (!isfinite(sum)) st = bad_loss(t, &b, sum, err);
     }

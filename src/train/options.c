@@ -1,6 +1,7 @@
 #include "train/options.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "model/model.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,9 +39,9 @@ static const field fields[] = {
     {"max_bytes", U64, AT(limits.max_bytes), 1, 1e12, NULL},
     {"max_scans", U32, AT(limits.max_scans), 1, 1e6, NULL},
     {"resize", CHOICE, AT(preprocess.rule), 0, 0, rules},
-    {"size", INT, AT(preprocess.size), 32, 1024, NULL},
-    {"mean", TRIPLE, AT(preprocess.mean), -1e3, 1e3, NULL},
-    {"std", TRIPLE, AT(preprocess.std), 1e-6, 1e3, NULL},
+    {"size", INT, AT(preprocess.size), CXR_INPUT_LEAST, CXR_INPUT_MOST, NULL},
+    {"mean", TRIPLE, AT(preprocess.mean), -CXR_MEAN_MOST, CXR_MEAN_MOST, NULL},
+    {"std", TRIPLE, AT(preprocess.std), CXR_STD_LEAST, CXR_STD_MOST, NULL},
     {"flip", FLOAT, AT(augment.flip), 0, 1, NULL},
     {"rotate", FLOAT, AT(augment.rotate_degrees), 0, 180, NULL},
     {"crop_scale", FLOAT, AT(augment.crop_min_scale), 0, 1, NULL},
@@ -54,7 +55,7 @@ static const field fields[] = {
     {"arch", TEXT, AT(arch), 0, 0, NULL},
     {"weights", TEXT, AT(weights), 0, 0, NULL},
     {"allow_missing", TEXT, AT(allow_missing), 0, 0, NULL},
-    {"head", HEAD, AT(head), 1, 65536, NULL},
+    {"head", HEAD, AT(head), 1, CXR_WIDTH_MOST, NULL},
     {"dropout", FLOAT, AT(dropout), 0, ALMOST_ONE, NULL},
     {"freeze", TEXT, AT(freeze), 0, 0, NULL},
     {"optimizer", CHOICE, AT(optimizer), 0, 0, optimizers},

@@ -1,6 +1,7 @@
 /* Figures against scikit-learn's on tests/fixtures/metrics.json (tools/golden/make_metrics.py), and what has none. */
 #include "base/mem.h"
 #include "eval/metrics.h"
+#include "model/model.h"
 #include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
