@@ -145,11 +145,13 @@ typedef struct cxr_train_opts {
     /* optimisation */
     cxr_optimizer optimizer; /*                                                                default Adam       */
     float lr;                /* peak learning rate                                   (0, 1000] default 1e-4       */
-    float weight_decay;      /* L2 (Adam, SGD) or decoupled (AdamW)                  0..1000   default 0          */
+    float layer_decay;       /* factor of the rate from a stage to the one before it (0, 1]    default 1          */
+    float weight_decay;      /* L2 (Adam, SGD) or decoupled (AdamW, weights only)    0..1000   default 0          */
     float momentum;          /* SGD only                                             [0, 1)    default 0.9        */
     float label_smoothing;   /* share of each label spread over all classes          [0, 1)    default 0          */
     bool class_weights;      /* weigh the loss by inverse class frequency                      default false      */
     float clip_norm;         /* most of the global gradient norm; 0 = off            0..1e6    default 0          */
+    float ema;               /* decay of the average over steps that is the model    [0, 1)    default 0: none    */
     cxr_schedule schedule;   /* course of the learning rate                                    default constant   */
     int epochs;              /*                                                      1..100000 default 5          */
     int batch_size;          /* images per step                                      2..1024   default 64         */

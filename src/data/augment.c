@@ -100,8 +100,8 @@ void cxr_draw_make(cxr_draw *out, const cxr_augment *aug, int width, int height,
 
 bool cxr_augment_is_random(const cxr_augment *a)
 {
-    return a->flip > 0.0f || a->rotate_degrees > 0.0f || a->crop_min_scale > 0.0f || a->brightness > 0.0f || a->contrast > 0.0f ||
-           a->zoom > 0.0f || a->gamma > 0.0f || a->noise > 0.0f || a->jpeg_quality > 0 || a->erase > 0.0f;
+    return a->flip > 0.0f || a->rotate_degrees > 0.0f || a->crop_min_scale > 0.0f || a->brightness > 0.0f ||
+           a->contrast > 0.0f || a->zoom > 0.0f || a->gamma > 0.0f || a->noise > 0.0f || a->jpeg_quality > 0 || a->erase > 0.0f;
 }
 
 static cxr_status apply(cxr_image *img, const cxr_draw *draw, uint64_t key, cxr_error *err)

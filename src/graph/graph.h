@@ -85,6 +85,8 @@ void cxr_graph_free(cxr_graph *g); /* zeroes it */
 const char *cxr_op_name(cxr_op op); /* "convolution", "batch norm", ... */
 /* Shape of the node's first input. */
 cxr_shape cxr_graph_in_shape(const cxr_graph *g, int node);
+/* How many stages lie between the node and the head: 0 in the head, 1 in layer4, ..., 4 in layer1, 5 in the stem. */
+int cxr_graph_depth(const cxr_graph *g, int node);
 /* The index of the parameter with that name, or -1. */
 int cxr_graph_find_param(const cxr_graph *g, const char *name);
 /* Parameter `role` of a node; NULL when it has none. */

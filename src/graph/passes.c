@@ -14,6 +14,14 @@ static int last_of_stage(const cxr_graph *g, const char *stage)
     return last;
 }
 
+int cxr_graph_depth(const cxr_graph *g, int node)
+{
+    static const char *const before[] = {"avgpool", "layer3", "layer2", "layer1", "maxpool"};
+    int depth = 0;
+    while (depth < 5 && node <= last_of_stage(g, before[depth])) depth++;
+    return depth;
+}
+
 cxr_status cxr_graph_cut(const cxr_graph *g, const char *freeze, int *last, cxr_error *err)
 {
     static const char *const cuts[][2] = {{"none", "normalize"}, {"layer1", "layer1"}, {"layer2", "layer2"},

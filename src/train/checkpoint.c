@@ -1,4 +1,5 @@
-/* A checkpoint is a model file with two more tensors, optim.m and optim.v, and the state as JSON in its metadata. */
+/* A checkpoint is a model file with two more tensors, optim.m and optim.v (and, where the model is an average, optim.weights:
+ * what it averages), and the state as JSON in its metadata. */
 #include "base/mem.h"
 #include "train/trainer.h"
 #include <jansson.h>
@@ -32,12 +33,16 @@ static char *state_text(const cxr_trainer *t)
 cxr_status cxr_checkpoint_write(const cxr_trainer *t, const char *path, cxr_error *err)
 {
     const cxr_optim *o = &t->optim;
-    const cxr_weight_out moments[2] = {{.name = "optim.m", .data = o->m, .rank = 1, .dims = {(int64_t)o->count}},
-                                       {.name = "optim.v", .data = o->v, .rank = 1, .dims = {(int64_t)o->count}}};
+    const int64_t count = (int64_t)o->count;
+    cxr_weight_out extra[3] = {{.name = "optim.m", .data = o->m, .rank = 1, .dims = {count}}};
+    size_t extras = 1;
+    if (o->v != NULL) extra[extras++] = (cxr_weight_out){.name = "optim.v", .data = o->v, .rank = 1, .dims = {count}};
+    if (t->weights != t->model->params)
+        extra[extras++] = (cxr_weight_out){.name = "optim.weights", .data = t->weights + o->first, .rank = 1, .dims = {count}};
     char *text = state_text(t);
     if (text == NULL) return cxr_mem_fail(err, "a checkpoint");
     const char *const meta[2] = {STATE_KEY, text};
-    const cxr_status st = cxr_model_write(t->model, path, moments, o->v == NULL ? 1 : 2, meta, 1, err);
+    const cxr_status st = cxr_model_write(t->model, path, extra, extras, meta, 1, err);
     free(text);
     return st;
 }
@@ -79,7 +84,7 @@ static bool read_state(cxr_trainer *t, json_t *root)
     return done >= 0 && seen >= 0 && steps >= 0 && s->done <= t->train.count && read_rows(s, rows, t->opts->epochs);
 }
 
-static bool read_moment(float *to, size_t count, const cxr_weights *file, const char *name)
+static bool read_range(float *to, size_t count, const cxr_weights *file, const char *name)
 {
     if (to == NULL) return true;
     const cxr_weight *w = cxr_weights_find(file, name);
@@ -92,8 +97,11 @@ cxr_status cxr_checkpoint_restore(cxr_trainer *t, const cxr_weights *file, const
     const char *text = cxr_weights_meta(file, STATE_KEY);
     if (text == NULL) return cxr_fail(err, CXR_EDATA, "%s: a model, but not a checkpoint", path);
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    const bool ok = root != NULL && read_state(t, root) && read_moment(t->optim.m, t->optim.count, file, "optim.m") &&
-                    read_moment(t->optim.v, t->optim.count, file, "optim.v");
+    const cxr_optim *o = &t->optim;
+    float *averaged = t->weights == t->model->params ? NULL : t->weights + o->first;
+    const bool ok = root != NULL && read_state(t, root) && read_range(o->m, o->count, file, "optim.m") &&
+                    read_range(o->v, o->count, file, "optim.v") && read_range(averaged, o->count, file, "optim.weights");
     json_decref(root);
+    if (ok && averaged != NULL) return t->backend->refresh(t->trainable, err);
     return ok ? CXR_OK : cxr_fail(err, CXR_EDATA, "%s: the checkpoint does not fit the run's arguments or data", path);
 }

@@ -35,7 +35,8 @@ static cxr_status update(cxr_trainer *t, const cxr_features *b, uint64_t step, d
     if (st == CXR_OK) st = t->backend->backward(t->trainable, t->dout, t->grads, err);
     if (st != CXR_OK) return st;
     if (o->clip_norm > 0.0f) (void)cxr_optim_clip(&t->optim, t->grads, (double)o->clip_norm);
-    cxr_optim_step(&t->optim, t->model->params, t->grads, cxr_schedule_lr(o->schedule, (double)o->lr, step, total));
+    cxr_optim_step(&t->optim, t->weights, t->grads, cxr_schedule_lr(o->schedule, (double)o->lr, step, total));
+    if (t->weights != t->model->params) cxr_optim_average(&t->optim, t->model->params, t->weights, (double)o->ema);
     return t->backend->refresh(t->trainable, err);
 }
 

@@ -8,7 +8,11 @@
 
 cxr_status cxr_optim_open(cxr_optim *o, const cxr_graph *g, int cut, const cxr_train_opts *opts, cxr_error *err)
 {
-    *o = (cxr_optim){.kind = opts->optimizer, .momentum = opts->momentum, .weight_decay = opts->weight_decay, .graph = g};
+    *o = (cxr_optim){.kind = opts->optimizer,
+                     .momentum = opts->momentum,
+                     .weight_decay = opts->weight_decay,
+                     .layer_decay = opts->layer_decay,
+                     .graph = g};
     o->first_param = g->param_count;
     for (int i = g->param_count - 1; i >= 0 && g->params[i].node > cut; i--) o->first_param = i;
     o->first = o->first_param < g->param_count ? g->params[o->first_param].offset : g->float_count;
@@ -35,8 +39,8 @@ CLONES static void adam(const cxr_optim *o, const cxr_param *p, float *restrict 
     float *restrict m = o->m + (p->offset - o->first), *restrict v = o->v + (p->offset - o->first);
     const float step = (float)(lr / (1.0 - pow(BETA1, (double)o->steps)));
     const float root = (float)sqrt(1.0 - pow(BETA2, (double)o->steps));
-    const bool decoupled = o->kind == CXR_ADAMW;
-    const float shrink = decoupled ? (float)(1.0 - lr * (double)o->weight_decay) : 1.0f;
+    const bool decoupled = o->kind == CXR_ADAMW, shrinks = decoupled && p->role == CXR_WEIGHT;
+    const float shrink = shrinks ? (float)(1.0 - lr * (double)o->weight_decay) : 1.0f;
     const float decay = decoupled ? 0.0f : o->weight_decay;
     const float b1 = (float)(1.0 - BETA1), b2 = (float)BETA2, c2 = (float)(1.0 - BETA2);
     for (size_t i = 0; i < p->count; i++) {
@@ -64,12 +68,20 @@ void cxr_optim_step(cxr_optim *o, float *params, const float *grads, double lr)
     for (int i = o->first_param; i < o->graph->param_count; i++) {
         const cxr_param *p = &o->graph->params[i];
         if (!cxr_param_learnable(p)) continue;
+        const double rate = lr * pow((double)o->layer_decay, cxr_graph_depth(o->graph, p->node));
         if (o->kind == CXR_SGD) {
-            sgd(o, p, params + p->offset, grads + p->offset, lr);
+            sgd(o, p, params + p->offset, grads + p->offset, rate);
         } else {
-            adam(o, p, params + p->offset, grads + p->offset, lr);
+            adam(o, p, params + p->offset, grads + p->offset, rate);
         }
     }
+}
+
+CLONES void cxr_optim_average(const cxr_optim *o, float *mean, const float *params, double decay)
+{
+    const double t = (double)o->steps, early = (1.0 + t) / (10.0 + t);
+    const float share = (float)(1.0 - (early < decay ? early : decay));
+    for (size_t i = o->first; i < o->first + o->count; i++) mean[i] += share * (params[i] - mean[i]);
 }
 
 double cxr_optim_clip(const cxr_optim *o, float *grads, double max_norm)

@@ -7,7 +7,8 @@
 typedef struct cxr_optim {
     cxr_optimizer kind;
     float momentum;         /* SGD */
-    float weight_decay;     /* added to the gradient (Adam, SGD), or decoupled (AdamW) */
+    float weight_decay;     /* added to the gradient (Adam, SGD), or decoupled (AdamW; not of norms and biases) */
+    float layer_decay;      /* factor of the learning rate for each stage between a parameter and the head */
     const cxr_graph *graph; /* lent */
     int first_param;        /* parameters from here on are trained */
     size_t first, count;    /* their floats: [first, first + count) of the canonical arrays */
@@ -20,6 +21,9 @@ CXR_MUST_CHECK cxr_status cxr_optim_open(cxr_optim *o, const cxr_graph *g, int c
 void cxr_optim_close(cxr_optim *o);
 /* One update of `params` from `grads`, both whole canonical arrays. */
 void cxr_optim_step(cxr_optim *o, float *params, const float *grads, double lr);
+/* The trained range of `mean` follows that of `params`, running statistics included: mean = d mean + (1 - d) params, where d is
+ * `decay`, or (1 + t) / (10 + t) after t steps as long as that is less, so that an early average is not the start. */
+void cxr_optim_average(const cxr_optim *o, float *mean, const float *params, double decay);
 /* Scales the trained gradients so that their L2 norm is at most max_norm (torch.nn.utils.clip_grad_norm_); 0: only measures.
  * Returns the norm before. */
 double cxr_optim_clip(const cxr_optim *o, float *grads, double max_norm);

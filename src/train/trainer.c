@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "train/feature_store.h"
+#include <string.h>
 
 #define BATCHES_AHEAD 3
 
@@ -28,6 +29,19 @@ static cxr_status open_parts(cxr_trainer *t, cxr_error *err)
     return st;
 }
 
+/* The optimiser, and what it moves. */
+static cxr_status open_weights(cxr_trainer *t, int cut, cxr_error *err)
+{
+    const cxr_graph *g = &t->model->graph;
+    const cxr_status st = cxr_optim_open(&t->optim, g, cut, t->opts, err);
+    t->weights = t->model->params;
+    if (st != CXR_OK || t->opts->ema == 0.0f) return st;
+    t->weights = cxr_mem_new(g->float_count, sizeof(float)); /* left of the cut never touched */
+    if (t->weights == NULL) return cxr_mem_fail(err, "the weights behind their average");
+    memcpy(t->weights + t->optim.first, t->model->params + t->optim.first, t->optim.count * sizeof(float));
+    return CXR_OK;
+}
+
 static cxr_status open_programs(cxr_trainer *t, cxr_error *err)
 {
     const cxr_graph *g = &t->model->graph;
@@ -45,9 +59,9 @@ static cxr_status open_programs(cxr_trainer *t, cxr_error *err)
     if (o.precision == CXR_PRECISION_AUTO) o.precision = CXR_PRECISION_F32; /* auto is for what is not trained */
     if (st == CXR_OK) st = t->backend->compile(&t->scorer, g, cut + 1, last_node(t), t->model->params, &o, err);
     o.mode = CXR_TRAIN;
-    if (st == CXR_OK) st = t->backend->compile(&t->trainable, g, cut + 1, last_node(t), t->model->params, &o, err);
+    if (st == CXR_OK) st = open_weights(t, cut, err);
+    if (st == CXR_OK) st = t->backend->compile(&t->trainable, g, cut + 1, last_node(t), t->weights, &o, err);
     if (st == CXR_OK) st = t->backend->tensor_new(&t->dout, CXR_F32, max_batch(t), g->nodes[last_node(t)].shape, err);
-    if (st == CXR_OK) st = cxr_optim_open(&t->optim, g, cut, t->opts, err);
     if (st != CXR_OK) return st;
     cxr_log(t->hooks, CXR_DEBUG, "memory: frozen part %.1f MB, trainable part %.1f MB, validation %.1f MB",
             1e-6 * (double)t->backend->arena_bytes(t->frozen), 1e-6 * (double)t->backend->arena_bytes(t->trainable),
@@ -149,6 +163,7 @@ void cxr_trainer_close(cxr_trainer **trainer)
         t->backend->tensor_free(&t->dout);
     }
     cxr_optim_close(&t->optim);
+    if (t->weights != t->model->params) cxr_mem_free(t->weights);
     cxr_subset_close(&t->train);
     cxr_subset_close(&t->val);
     void *const owned[] = {t->grads, t->logp, t->dlogp, t->class_weights, t->state.history};

@@ -24,7 +24,8 @@ typedef struct cxr_train_state {
 typedef struct cxr_trainer {
     const cxr_train_opts *opts; /* lent, like the next three */
     const cxr_hooks *hooks;
-    cxr_model *model;
+    cxr_model *model; /* what validates and is saved */
+    float *weights;   /* what the steps move: the model's parameters, or where the model is their average an array alike */
     const cxr_dataset *data;
     int threads;
     cxr_subset train, val;

@@ -66,6 +66,7 @@ void cxr_train_opts_default(cxr_train_opts *o)
                           .dropout = 0.5f,
                           .freeze = "backbone",
                           .lr = 1e-4f,
+                          .layer_decay = 1,
                           .momentum = 0.9f,
                           .epochs = 5,
                           .batch_size = 64,
@@ -91,6 +92,7 @@ static void print_train(const cxr_train_opts *o)
     (void)printf("\noptimizer=%d lr=%g decay=%g momentum=%g smoothing=%g class_weights=%d clip=%g schedule=%d\n",
                  (int)o->optimizer, (double)o->lr, (double)o->weight_decay, (double)o->momentum, (double)o->label_smoothing,
                  o->class_weights, (double)o->clip_norm, (int)o->schedule);
+    (void)printf("layer_decay=%g ema=%g\n", (double)o->layer_decay, (double)o->ema);
     (void)printf("precision=%d cache=%d features=%d deterministic=%d\n", (int)o->precision, (int)o->cache, o->cache_features,
                  o->deterministic);
     (void)printf("epochs=%d batch=%d early=%d seed=%llu device=%d threads=%d checkpoint=%g recipe=%s out=%s\n", o->epochs,

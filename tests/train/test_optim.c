@@ -76,7 +76,9 @@ static void open_setup(setup *s, const char *freeze, int size, const cxr_train_o
     must(s->backend->tensor_new(&s->pixels, CXR_U8, IMAGES, s->g.nodes[0].shape, &error));
     must(s->backend->tensor_new(&s->dout, CXR_F32, IMAGES, s->g.nodes[last].shape, &error));
     must(s->backend->tensor_write(s->pixels, IMAGES, host, &error));
-    must(cxr_optim_open(&s->optim, &s->g, cut, o, &error));
+    cxr_train_opts even = *o;
+    even.layer_decay = 1;
+    must(cxr_optim_open(&s->optim, &s->g, cut, &even, &error));
     cxr_mem_free(host);
 }
 
@@ -199,7 +201,7 @@ static void adam_decay_is_l2(void **state)
 {
     (void)state;
     cxr_graph g = {0};
-    const cxr_train_opts o = {.optimizer = CXR_ADAM, .weight_decay = 0.5f};
+    const cxr_train_opts o = {.optimizer = CXR_ADAM, .weight_decay = 0.5f, .layer_decay = 1};
     (void)cxr_graph_linear(&g, cxr_graph_input(&g, 1, 1), "fc", 1);
     cxr_optim optim;
     must(cxr_optim_open(&optim, &g, 0, &o, &error));
@@ -233,6 +235,73 @@ static void clipping_scales_the_norm(void **state)
     assert_true(cxr_close(cxr_optim_clip(&optim, grads, 1.0), 5.0, 1e-6, 0.0));
     assert_true(cxr_close((double)grads[0], 0.6, 1e-6, 0.0) && cxr_close((double)grads[1], 0.8, 1e-6, 0.0));
     cxr_optim_close(&optim);
+    cxr_mem_free(grads);
+    cxr_graph_free(&g);
+}
+
+/* timm's layer-wise decay: each stage at a fixed share of the rate of the one behind it. */
+static void rates_fall_towards_the_first_layer(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        float moved;
+    } want[] = {{"fc.0.weight", 1},
+                {"fc.4.bias", 1},
+                {"layer4.0.conv1.weight", 0.5f},
+                {"layer4.1.bn2.bias", 0.5f},
+                {"layer3.0.downsample.0.weight", 0.25f},
+                {"layer2.1.conv2.weight", 0.125f},
+                {"layer1.0.bn1.weight", 0.0625f},
+                {"conv1.weight", 0.03125f},
+                {"bn1.bias", 0.03125f}};
+    const cxr_preprocess pre = {.size = 32, .std = {1, 1, 1}};
+    const cxr_train_opts o = {.optimizer = CXR_SGD, .layer_decay = 0.5f};
+    cxr_graph g = {0};
+    cxr_optim optim;
+    must(cxr_graph_resnet(&g, "resnet18", &pre, &error));
+    must(cxr_graph_head(&g, (const int[]){16}, 1, 0.5f, 2, &error));
+    must(cxr_optim_open(&optim, &g, 0, &o, &error));
+    float *params = cxr_mem_new(g.float_count, sizeof *params), *grads = cxr_mem_new(g.float_count, sizeof *grads);
+    assert_true(params != NULL && grads != NULL);
+    for (size_t i = 0; i < g.float_count; i++) grads[i] = -1;
+    cxr_optim_step(&optim, params, grads, 1.0);
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        const int p = cxr_graph_find_param(&g, want[i].name);
+        assert_true(p >= 0);
+        if (params[g.params[p].offset] != want[i].moved)
+            fail_msg("%s moved by %g", want[i].name, (double)params[g.params[p].offset]);
+    }
+    cxr_optim_close(&optim);
+    cxr_mem_free(params);
+    cxr_mem_free(grads);
+    cxr_graph_free(&g);
+}
+
+/* Against the recursion in double; the decay of early steps is that of Abadi et al., tf.train.ExponentialMovingAverage. */
+static void the_average_follows_the_weights(void **state)
+{
+    (void)state;
+    cxr_graph g = {0};
+    const cxr_train_opts o = {.optimizer = CXR_SGD, .layer_decay = 1};
+    (void)cxr_graph_linear(&g, cxr_graph_input(&g, 1, 1), "fc", 1);
+    cxr_optim optim;
+    must(cxr_optim_open(&optim, &g, 0, &o, &error));
+    float *params = cxr_params_new(&g), *mean = cxr_params_new(&g), *grads = cxr_params_new(&g);
+    params[0] = mean[0] = 1;
+    grads[0] = -1;
+    double want = 1;
+    for (int t = 1; t <= 100; t++) {
+        cxr_optim_step(&optim, params, grads, 0.5);
+        cxr_optim_average(&optim, mean, params, 0.8);
+        const double decay = fmin(0.8, (1.0 + t) / (10.0 + t));
+        want = decay * want + (1 - decay) * (1 + 0.5 * t);
+        assert_true(cxr_close((double)mean[0], want, 0.0, 1e-6));
+    }
+    assert_true(cxr_close(want, 1 + 0.5 * 100 - 0.5 * 4, 0.0, 1e-6)); /* it lags by d / (1 - d) steps */
+    cxr_optim_close(&optim);
+    cxr_mem_free(params);
+    cxr_mem_free(mean);
     cxr_mem_free(grads);
     cxr_graph_free(&g);
 }
@@ -293,6 +362,8 @@ int main(void)
         cmocka_unit_test(whole_network_on_cpu_stays_near),
         cmocka_unit_test(adam_decay_is_l2),
         cmocka_unit_test(clipping_scales_the_norm),
+        cmocka_unit_test(rates_fall_towards_the_first_layer),
+        cmocka_unit_test(the_average_follows_the_weights),
         cmocka_unit_test(schedules_equal_pytorch),
         cmocka_unit_test(loss_equals_pytorch),
     };

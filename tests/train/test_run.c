@@ -130,6 +130,39 @@ static void stopped_and_resumed_equals_unbroken(void **state)
     }
 }
 
+/* The weights go their way untouched by their average, which is the model, also across a stop. */
+static void an_average_is_kept_beside_the_weights(void **state)
+{
+    (void)state;
+    cxr_train_opts o = toy_opts("run");
+    o.ema = 0.9f;
+    must(cxr_train(&o, NULL, NULL, &error));
+    move("average");
+    breaker b = {.at = 8};
+    const cxr_hooks hooks = breaking(&b);
+    assert_int_equal(cxr_train(&o, &hooks, NULL, &error), CXR_ESTOPPED);
+    must(cxr_resume(toy_path("run"), 0, NULL, NULL, &error));
+    move("average-stopped");
+    same_weights(toy_path("average"), toy_path("average-stopped"));
+
+    cxr_model *plain = NULL, *average = NULL;
+    cxr_weights checkpoint;
+    must(cxr_model_open(&plain, toy_path("unbroken/weights/last.safetensors"), &error));
+    must(cxr_model_open(&average, toy_path("average/weights/last.safetensors"), &error));
+    must(cxr_weights_open(&checkpoint, toy_path("average/checkpoint.safetensors"), &error));
+    const cxr_weight *w = cxr_weights_find(&checkpoint, "optim.weights");
+    const size_t count = plain->graph.float_count;
+    assert_true(w != NULL && w->count < count);
+    float *kept = cxr_mem_new(w->count, sizeof *kept);
+    must(cxr_weights_load(&checkpoint, w, kept, &error));
+    assert_memory_equal(kept, plain->params + count - w->count, w->count * sizeof *kept);
+    assert_memory_not_equal(average->params + count - w->count, kept, w->count * sizeof *kept);
+    cxr_mem_free(kept);
+    cxr_weights_free(&checkpoint);
+    cxr_model_close(&plain);
+    cxr_model_close(&average);
+}
+
 /* What the killed process does: trains with a checkpoint after every step and dies at the given one. */
 static int be_the_victim(const char *root, int at)
 {
@@ -332,6 +365,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_run_leaves_its_files_and_learns),
         cmocka_unit_test(a_run_learns_the_toy),
         cmocka_unit_test(stopped_and_resumed_equals_unbroken),
+        cmocka_unit_test(an_average_is_kept_beside_the_weights),
         cmocka_unit_test(killed_and_resumed_equals_unbroken),
         cmocka_unit_test(frozen_layers_do_not_drift),
         cmocka_unit_test(a_folder_with_a_run_is_refused),

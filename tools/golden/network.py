@@ -13,11 +13,11 @@ rng_key(SEED, TEST, step, 0):
   OPT.stepS.PARAM           summary of (parameter after step S - its start), S in 1, 5, 10, learnable parameters only
 with OPT one of
   adam   lr 1e-3                               head only: 64 x 64 images, backbone frozen with running statistics
-  adamw  lr 1e-3, weight_decay 0.01            head only
+  adamw  lr 1e-3, weight_decay 0.01 but of norms and biases   head only
   sgd    lr 1e-2, momentum 0.9, decay 1e-4     head only
   full   as sgd but lr 1e-4, every layer training, 32 x 32 images (at 1e-3 and more rounding
          grows tenfold every two steps, in PyTorch's own float32 as much)
-Betas 0.9, 0.999 and epsilon 1e-8. Decay touches every learnable parameter. Summaries are fixture.summary().
+Betas 0.9, 0.999 and epsilon 1e-8. Decay of the others touches every learnable parameter. Summaries are fixture.summary().
 """
 import copy
 
@@ -151,6 +151,12 @@ def ten_steps(out, name, seed, model, parameters, optimizer, x, forward):
     out.put(name + ".loss", losses)
 
 
+def decay_weights(named, decay):
+    """Parameter groups: decay for the weights of layers, none for norms and biases, which are vectors."""
+    return [{"params": [p for _, p in named if p.dim() >= 2], "weight_decay": decay},
+            {"params": [p for _, p in named if p.dim() < 2], "weight_decay": 0.0}]
+
+
 def write_optim(out, seed):
     frozen = network("resnet18", seed).eval()
     kept = {}
@@ -158,15 +164,15 @@ def write_optim(out, seed):
     frozen(images(seed, 8, 64))
     hook.remove()
     make = {
-        "adam": lambda p: torch.optim.Adam(p, lr=1e-3),
-        "adamw": lambda p: torch.optim.AdamW(p, lr=1e-3, weight_decay=0.01),
-        "sgd": lambda p: torch.optim.SGD(p, lr=1e-2, momentum=0.9, weight_decay=1e-4),
+        "adam": lambda p: torch.optim.Adam([q for _, q in p], lr=1e-3),
+        "adamw": lambda p: torch.optim.AdamW(decay_weights(p, 0.01), lr=1e-3),
+        "sgd": lambda p: torch.optim.SGD([q for _, q in p], lr=1e-2, momentum=0.9, weight_decay=1e-4),
     }
     for name, optimizer in make.items():
         model = copy.deepcopy(frozen)
         model.fc.train()
         parameters = [(n, p) for n, p in model.named_parameters() if n.startswith("fc.")]
-        ten_steps(out, name, seed, model, parameters, optimizer([p for _, p in parameters]), kept["x"], model.fc)
+        ten_steps(out, name, seed, model, parameters, optimizer(parameters), kept["x"], model.fc)
     model = network("resnet18", seed).train()
     parameters = list(model.named_parameters())
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
