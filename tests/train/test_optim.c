@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "backend/backend.h"
+#include "backend/bf16.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "golden.h"
@@ -20,18 +21,25 @@
 #define IMAGES 8
 #define STEPS  10
 
-/* How far f32 may be from float64 over ten steps: of an update, and of the loss. */
+/* How far one may be from float64 over ten steps: of the numbers of an update, of its L2 norm, and of the loss. */
 typedef struct tolerance {
-    double update, loss;
+    double update, norm, loss;
 } tolerance;
 /* Adam divides by the root of a running mean of squares, so where a gradient is near zero its rounding error becomes a visible
  * step. Largest gaps measured: 3e-4 and 9e-6. */
-static const tolerance head = {2e-3, 5e-5};
+static const tolerance head = {2e-3, 2e-3, 5e-5};
 /* All layers, sums in double: a ReLU input that rounds across zero switches a gradient on. Measured: 1.5e-2 and 3e-6. */
-static const tolerance whole_in_double = {3e-2, 5e-5};
+static const tolerance whole_in_double = {3e-2, 3e-2, 5e-5};
 /* The same on the CPU, whose Winograd kernels round more: the steps amplify it tenfold every two or three, as they do the
  * rounding of PyTorch's own float32 (1.5e-4 after nine). Measured: 2.7e-2 and 1.7e-3. */
-static const tolerance whole_on_cpu = {1e-1, 1e-2};
+static const tolerance whole_on_cpu = {1e-1, 1e-1, 1e-2};
+
+/* In bf16 the head's batch norms, over 8 images that are nearly alike, make of its 8 bits losses off by 0.26 of themselves after
+ * ten steps and numbers of no likeness; PyTorch's own, under autocast, is off by 0.11, and by 0.41 with the whole network, where
+ * this is by 0.15. The size of an update stays: within 0.04, and 0.14 for the whole network. Masters kept in bf16 would lose it,
+ * as steps of 1e-4 are below its rounding. */
+static const tolerance head_in_bf16 = {(double)INFINITY, 0.1, 0.5};
+static const tolerance whole_in_bf16 = {(double)INFINITY, 0.3, 0.5};
 
 static cxr_golden *golden;
 static cxr_error error;
@@ -68,7 +76,7 @@ static void open_setup(setup *s, const char *freeze, int size, const cxr_train_o
     int cut = 0;
     const int last = s->g.node_count - 1;
     must(cxr_graph_cut(&s->g, freeze, &cut, &error));
-    cxr_compile_opts c = {.mode = CXR_INFER, .max_batch = IMAGES, .threads = 1};
+    cxr_compile_opts c = {.mode = CXR_INFER, .max_batch = IMAGES, .threads = 1, .precision = o->precision};
     must(s->backend->compile(&s->frozen, &s->g, 1, cut, s->params, &c, &error));
     c.mode = CXR_TRAIN;
     c.producer = s->frozen;
@@ -120,9 +128,10 @@ static bool is_noise(const setup *s, const cxr_param *p)
     return p->role == CXR_BIAS && p->node + 1 < s->g.node_count && s->g.nodes[p->node + 1].op == CXR_OP_BATCHNORM;
 }
 
-static double worst_update(const setup *s, const char *name, uint64_t step)
+/* The worst gaps of what was learned since the start. */
+static tolerance worst_update(const setup *s, const char *name, uint64_t step)
 {
-    double worst = 0.0;
+    tolerance worst = {0};
     float *moved = cxr_mem_new(s->g.float_count, sizeof(float));
     assert_non_null(moved);
     for (int i = s->optim.first_param; i < s->g.param_count; i++) {
@@ -133,8 +142,9 @@ static double worst_update(const setup *s, const char *name, uint64_t step)
         cxr_summarize(moved, p->count, SEED, p->name, got);
         const float *want = cxr_golden_get(golden, CXR_SUMMARY, "%s.step%d.%s", name, (int)step, p->name);
         assert_non_null(want);
-        const cxr_gap gap = cxr_summary_gap(got, want, p->count, 1e-9);
-        if (!(gap.gap <= worst)) worst = gap.gap;
+        const double gap = cxr_summary_gap(got, want, p->count, 1e-9).gap, norm = fabs((double)got[0] / (double)want[0] - 1.0);
+        if (!(gap <= worst.update)) worst.update = gap;
+        if (!(norm <= worst.norm)) worst.norm = norm;
     }
     cxr_mem_free(moved);
     return worst;
@@ -151,10 +161,11 @@ static void ten_steps(const char *name, const char *freeze, int size, cxr_train_
         if (!cxr_close(loss, (double)losses[step - 1], 0.0, allowed.loss))
             fail_msg("%s step %d: loss %.9g, PyTorch %.9g", name, (int)step, loss, (double)losses[step - 1]);
         if (step != 1 && step != 5 && step != 10) continue;
-        const double gap = worst_update(&s, name, step);
-        print_message("%s step %d: loss gap %.1e, update gap %.1e\n", name, (int)step,
-                      fabs(loss / (double)losses[step - 1] - 1.0), gap);
-        if (!(gap <= allowed.update)) fail_msg("%s step %d: updates differ by %.3g", name, (int)step, gap);
+        const tolerance gap = worst_update(&s, name, step);
+        print_message("%s step %d: loss gap %.1e, update gap %.1e, norm gap %.1e\n", name, (int)step,
+                      fabs(loss / (double)losses[step - 1] - 1.0), gap.update, gap.norm);
+        if (!(gap.update <= allowed.update && gap.norm <= allowed.norm))
+            fail_msg("%s step %d: updates differ by %.3g, their norms by %.3g", name, (int)step, gap.update, gap.norm);
     }
     close_setup(&s);
 }
@@ -178,22 +189,36 @@ static void sgd_equals_pytorch(void **state)
               head);
 }
 
-static void whole_network(cxr_device device, tolerance allowed)
+static void whole_network(cxr_device device, cxr_precision precision, tolerance allowed)
 {
-    const cxr_train_opts o = {.optimizer = CXR_SGD, .momentum = 0.9f, .weight_decay = 1e-4f, .device = device};
+    const cxr_train_opts o = {
+        .optimizer = CXR_SGD, .momentum = 0.9f, .weight_decay = 1e-4f, .device = device, .precision = precision};
     ten_steps("full", "none", 32, o, 1e-4, allowed);
 }
 
 static void whole_network_equals_pytorch(void **state)
 {
     (void)state;
-    whole_network(CXR_DEVICE_REFERENCE, whole_in_double);
+    whole_network(CXR_DEVICE_REFERENCE, CXR_PRECISION_F32, whole_in_double);
 }
 
 static void whole_network_on_cpu_stays_near(void **state)
 {
     (void)state;
-    whole_network(CXR_DEVICE_CPU, whole_on_cpu);
+    whole_network(CXR_DEVICE_CPU, CXR_PRECISION_F32, whole_on_cpu);
+}
+
+static void in_bf16_stays_near(void **state)
+{
+    (void)state;
+    if (!bf16_here(CXR_TRAIN)) return;
+    cxr_train_opts o = {.optimizer = CXR_ADAM, .device = CXR_DEVICE_CPU, .precision = CXR_PRECISION_BF16};
+    ten_steps("adam", "backbone", 64, o, 1e-3, head_in_bf16);
+    o.optimizer = CXR_SGD;
+    o.momentum = 0.9f;
+    o.weight_decay = 1e-4f;
+    ten_steps("sgd", "backbone", 64, o, 1e-2, head_in_bf16);
+    whole_network(CXR_DEVICE_CPU, CXR_PRECISION_BF16, whole_in_bf16);
 }
 
 /* Decay of Adam is L2: added to the gradient. One step of a single weight, by hand from the paper's algorithm 1. */
@@ -360,6 +385,7 @@ int main(void)
         cmocka_unit_test(sgd_equals_pytorch),
         cmocka_unit_test(whole_network_equals_pytorch),
         cmocka_unit_test(whole_network_on_cpu_stays_near),
+        cmocka_unit_test(in_bf16_stays_near),
         cmocka_unit_test(adam_decay_is_l2),
         cmocka_unit_test(clipping_scales_the_norm),
         cmocka_unit_test(rates_fall_towards_the_first_layer),
