@@ -48,8 +48,8 @@ typedef struct cxr_backend {
     cxr_status (*keep_load)(cxr_tensor *t, int n, const void *images, cxr_error *err);
 
     /* Compiles nodes first..last (inclusive). The span's input is the one node before `first` that it reads (node 0's pixels
-     * when first is 1). `params` is canonical, lent until close, and re-read only by refresh(); compile reads it once. A TRAIN
-     * program writes running statistics into it. Nodes and g are lent until close. */
+     * when first is 1). `params` is canonical and lent until close: whoever changes it calls refresh() before the program runs
+     * again. A TRAIN program writes running statistics into it. Nodes and g are lent until close. */
     cxr_status (*compile)(cxr_program **out, const cxr_graph *g, int first, int last, float *params, const cxr_compile_opts *o,
                           cxr_error *err);
     /* Reads the parameters again after the optimiser or a load changed them. */

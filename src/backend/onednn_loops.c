@@ -182,3 +182,32 @@ void cxr_loop_add_vector(const cxr_loop_args *a)
     float *to = a->x[1];
     for (int c = 0; c < node_of(a)->shape.c; c++) to[c] += x[c];
 }
+
+cxr_winograd cxr_winograd_of(const cxr_graph *g, int node, int n, int threads)
+{
+    const cxr_shape in = cxr_graph_in_shape(g, node);
+    return (cxr_winograd){.n = (size_t)n,
+                          .in = (size_t)in.c,
+                          .out = (size_t)g->nodes[node].shape.c,
+                          .h = (size_t)in.h,
+                          .w = (size_t)in.w,
+                          .threads = threads};
+}
+
+void cxr_loop_winograd(const cxr_loop_args *a)
+{
+    const cxr_winograd c = cxr_winograd_of(a->g, a->node, a->n, a->threads);
+    cxr_winograd_forward(&c, a->x[1], a->params + cxr_graph_param(a->g, a->node, CXR_WEIGHT)->offset, a->x[2], a->x[0]);
+}
+
+void cxr_loop_winograd_data(const cxr_loop_args *a)
+{
+    const cxr_winograd c = cxr_winograd_of(a->g, a->node, a->n, a->threads);
+    cxr_winograd_data(&c, a->x[1], a->params + cxr_graph_param(a->g, a->node, CXR_WEIGHT)->offset, a->x[2], a->x[0]);
+}
+
+void cxr_loop_winograd_weights(const cxr_loop_args *a)
+{
+    const cxr_winograd c = cxr_winograd_of(a->g, a->node, a->n, a->threads);
+    cxr_winograd_weights(&c, a->x[1], a->x[2], a->x[3], a->x[0]);
+}

@@ -5,6 +5,7 @@
 #ifndef CXR_BACKEND_ONEDNN_PLAN_H
 #define CXR_BACKEND_ONEDNN_PLAN_H
 #include "backend/backend.h"
+#include "backend/winograd.h"
 #include <oneapi/dnnl/dnnl.h>
 #include <string.h>
 
@@ -303,6 +304,9 @@ void cxr_team_restore(int before);
 /* Runs work(ctx, index, count) on each of a team of up to `threads` threads, the calling one included. */
 void cxr_team_run(int threads, void (*work)(void *ctx, int index, int count), void *ctx);
 
+/* A convolution of n images, for winograd.h. */
+cxr_winograd cxr_winograd_of(const cxr_graph *g, int node, int n, int threads);
+
 cxr_loop cxr_loop_normalize;           /* pixels, y */
 cxr_loop cxr_loop_dropout;             /* x, y, mask; all plain */
 cxr_loop cxr_loop_dropout_backward;    /* dy, mask, dx */
@@ -313,6 +317,9 @@ cxr_loop cxr_loop_add_vector;          /* x, gradient: adds (channels) */
 /* x, scale, shift, mean, variance, y, and what is added before the ReLU, if anything; x, y and that in cxr_md_blocked(), f32 or
  * bf16. Backward: dy, x, scale, shift, mean, variance, dx (may be dy), the gradients of scale and shift. */
 cxr_loop cxr_loop_batchnorm, cxr_loop_batchnorm_relu, cxr_loop_batchnorm_backward, cxr_loop_batchnorm_relu_backward;
+/* scratch memory; x, y or dy, dx or x, dy, dw, in cxr_md_blocked() but for the canonical dw, which is added to. They read the
+ * canonical weights. */
+cxr_loop cxr_loop_winograd, cxr_loop_winograd_data, cxr_loop_winograd_weights;
 /* dx, y, dy, and a second part of dy, if any: (dy + more) where y > 0. In cxr_md_blocked(); dx may be a dy. */
 cxr_loop cxr_loop_relu_sum_backward;
 #endif

@@ -8,7 +8,7 @@
 typedef struct node_state {
     int output; /* the node whose value the kernel writes: this one or the last it does; 0: done by an earlier node */
     int added;  /* the other operand of the add that this batch norm does; -1: none */
-    bool relu;
+    bool relu, winograd;
     cxr_desc forward;
     cxr_value x; /* as the kernel read it */
     cxr_value value;
@@ -41,8 +41,39 @@ static cxr_value as_f32(train *t, cxr_value x)
 
 /* ---- Forward ---- */
 
+/* A step of our own Winograd kernels, which read the weights as they lie, and its scratch memory; arguments follow. */
+static void winograd_step(train *t, int node, cxr_winograd_pass pass)
+{
+    static cxr_loop *const loops[] = {cxr_loop_winograd, cxr_loop_winograd_data, cxr_loop_winograd_weights};
+    const cxr_winograd c = cxr_winograd_of(t->g, node, t->l->plan->n, t->l->p->o.threads);
+    const dnnl_dim_t floats = (dnnl_dim_t)cxr_winograd_scratch(&c, pass);
+    cxr_lower_loop(t->l, loops[pass]);
+    arg(t, 0, cxr_lower_new(t->l, cxr_md_of(1, &floats, true)));
+}
+
+static bool by_winograd(const train *t, int node)
+{
+    const cxr_node *v = &t->g->nodes[node];
+    const cxr_winograd c = cxr_winograd_of(t->g, node, t->l->plan->n, t->l->p->o.threads);
+    return t->l->p->type == dnnl_f32 && v->kernel == 3 && v->stride == 1 && v->pad == 1 && cxr_winograd_pays(&c);
+}
+
+static cxr_value forward_winograd(train *t, int node, cxr_value x)
+{
+    node_state *s = &t->at[node];
+    const dnnl_memory_desc_t in = cxr_md_blocked(t->l->plan->n, cxr_graph_in_shape(t->g, node));
+    s->winograd = true;
+    s->x = cxr_lower_as(t->l, x, &in);
+    const cxr_value y = cxr_lower_new(t->l, cxr_md_blocked(t->l->plan->n, shape_of(t, node)));
+    winograd_step(t, node, CXR_WINOGRAD_FORWARD);
+    arg(t, 0, s->x);
+    arg(t, 0, y);
+    return y;
+}
+
 static cxr_value forward_conv(train *t, int node, cxr_value x)
 {
+    if (by_winograd(t, node)) return forward_winograd(t, node, x);
     node_state *s = &t->at[node];
     s->forward = cxr_kernel_conv(t->l, &(cxr_conv_want){.pass = CXR_FORWARD, .src = x.md});
     const dnnl_memory_desc_t in = cxr_desc_md(s->forward, dnnl_query_src_md);
@@ -233,10 +264,33 @@ static void backward_conv_weights(train *t, int node, cxr_value dy)
     cxr_lower_add_to(t->l, dw, gradient_of(t, node, CXR_WEIGHT, &dw.md));
 }
 
+static void backward_winograd(train *t, int node, cxr_value dy)
+{
+    const node_state *s = &t->at[node];
+    const int input = t->g->nodes[node].in[0];
+    const dnnl_dims_t dims = {shape_of(t, node).c, s->x.md.dims[1], 3, 3};
+    const dnnl_memory_desc_t out = cxr_md_blocked(t->l->plan->n, shape_of(t, node)), weights = cxr_md_of(4, dims, true);
+    const cxr_value g = cxr_lower_as(t->l, dy, &out);
+    winograd_step(t, node, CXR_WINOGRAD_WEIGHTS);
+    arg(t, 0, s->x);
+    arg(t, 0, g);
+    arg(t, 0, gradient_of(t, node, CXR_WEIGHT, &weights));
+    if (!t->at[input].needs) return;
+    const cxr_value dx = cxr_lower_new(t->l, s->x.md);
+    winograd_step(t, node, CXR_WINOGRAD_DATA);
+    arg(t, 0, g);
+    arg(t, 0, dx);
+    contribute(t, input, dx);
+}
+
 static void backward_conv(train *t, int node, cxr_value dy)
 {
     const node_state *s = &t->at[node];
     const int input = t->g->nodes[node].in[0];
+    if (s->winograd) {
+        backward_winograd(t, node, dy);
+        return;
+    }
     backward_conv_weights(t, node, dy);
     if (!t->at[input].needs || t->l->status != CXR_OK) return;
     const dnnl_memory_desc_t like = s->x.md;
