@@ -148,8 +148,11 @@ typedef struct cxr_train_opts {
     float layer_decay;       /* factor of the rate from a stage to the one before it (0, 1]    default 1          */
     float weight_decay;      /* L2 (Adam, SGD) or decoupled (AdamW, weights only)    0..1000   default 0          */
     float momentum;          /* SGD only                                             [0, 1)    default 0.9        */
+    float mixup;             /* a of Beta(a, a), the share of blended pairs; 0 = off 0..1      default 0          */
+    float cutmix;            /* the same of pairs that swap a rectangle              0..1      default 0          */
     float label_smoothing;   /* share of each label spread over all classes          [0, 1)    default 0          */
     bool class_weights;      /* weigh the loss by inverse class frequency                      default false      */
+    bool balanced;           /* draw images with replacement, each class as often as another   default false      */
     float clip_norm;         /* most of the global gradient norm; 0 = off            0..1e6    default 0          */
     float ema;               /* decay of the average over steps that is the model    [0, 1)    default 0: none    */
     cxr_schedule schedule;   /* course of the learning rate                                    default constant   */

@@ -13,7 +13,6 @@
 
 #define MAX_ENTRIES 10000000 /* files and folders of a data set */
 #define MAX_DEPTH   64       /* folders in folders */
-#define MAX_CLASSES 1000
 
 typedef struct builder {
     cxr_dataset *d;
@@ -68,8 +67,9 @@ static cxr_status class_number(builder *b, const char *name, int *label)
             *label = c;
             return CXR_OK;
         }
-    if (d->class_count == MAX_CLASSES) return cxr_fail(b->err, CXR_ELIMIT, "%s: more than %d classes", b->path, MAX_CLASSES);
-    if (d->classes == NULL && (d->classes = cxr_mem_new(MAX_CLASSES, sizeof *d->classes)) == NULL)
+    if (d->class_count == CXR_MAX_CLASSES)
+        return cxr_fail(b->err, CXR_ELIMIT, "%s: more than %d classes", b->path, CXR_MAX_CLASSES);
+    if (d->classes == NULL && (d->classes = cxr_mem_new(CXR_MAX_CLASSES, sizeof *d->classes)) == NULL)
         return cxr_mem_fail(b->err, "class names");
     char *copy = cxr_mem_strdup(name);
     if (copy == NULL) return cxr_mem_fail(b->err, "a class name");
@@ -277,8 +277,8 @@ static int by_key(const void *a, const void *b)
 
 static void sort_classes(cxr_dataset *d)
 {
-    char *met[MAX_CLASSES];
-    int rank[MAX_CLASSES];
+    char *met[CXR_MAX_CLASSES];
+    int rank[CXR_MAX_CLASSES];
     if (d->class_count == 0) return;
     memcpy(met, d->classes, (size_t)d->class_count * sizeof *met);
     qsort(d->classes, (size_t)d->class_count, sizeof *d->classes, by_text);

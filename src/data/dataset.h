@@ -3,6 +3,8 @@
 #define CXR_DATA_DATASET_H
 #include "cxr/cxr.h"
 
+#define CXR_MAX_CLASSES 1000
+
 typedef enum cxr_split {
     CXR_SPLIT_TRAIN,
     CXR_SPLIT_VAL,

@@ -40,6 +40,7 @@ struct cxr_loader {
     uint32_t *order;
     size_t room, count, batches;
     uint64_t epoch;
+    size_t start;    /* images of the epoch before order[0] */
     size_t next;     /* position that is handed out next */
     size_t returned; /* batches that the caller has given back */
     bool lent;       /* batch `returned` is with the caller */
@@ -89,11 +90,10 @@ static cxr_status fill_square(const cxr_loader *l, uint8_t *pixels, uint32_t ind
 }
 
 /* Reads one image into its place. */
-static void fill(const cxr_loader *l, slot *s, size_t place, uint32_t index, uint64_t epoch)
+static void fill(const cxr_loader *l, slot *s, size_t place, uint32_t index, uint64_t key)
 {
     uint8_t *pixels = s->pixels + place * l->image_bytes;
     cxr_error *err = &s->errors[place];
-    const uint64_t key = cxr_rng_key(l->o.seed, CXR_FOR_AUGMENT, epoch, index);
     *err = (cxr_error){0};
     s->index[place] = index;
     const cxr_status st = crops(&l->o) ? fill_cropped(l, pixels, index, key, err) : fill_square(l, pixels, index, key, err);
@@ -110,10 +110,11 @@ static void *run_thread(void *arg)
         const size_t position = l->next++, batch = batch_of(l, position);
         slot *s = &l->slots[batch % (size_t)l->o.ahead];
         const uint32_t index = l->order[position];
-        const uint64_t epoch = l->epoch;
+        const uint64_t sample = l->o.replacement ? l->start + position : index;
+        const uint64_t key = cxr_rng_key(l->o.seed, CXR_FOR_AUGMENT, l->epoch, sample);
         l->busy++;
         pthread_mutex_unlock(&l->mutex);
-        fill(l, s, position - batch * (size_t)l->o.batch_size, index, epoch);
+        fill(l, s, position - batch * (size_t)l->o.batch_size, index, key);
         pthread_mutex_lock(&l->mutex);
         l->busy--;
         s->finished++;
@@ -281,6 +282,7 @@ cxr_status cxr_loader_start(cxr_loader *l, const uint32_t *order, size_t count, 
         l->batches = (l->count + size - 1) / size;
         if (join_last && l->batches > 1 && batch_images(l, l->batches - 1) == 1) l->batches--;
         l->epoch = epoch;
+        l->start = start;
         for (int i = 0; i < l->o.ahead; i++) l->slots[i].finished = 0;
         pthread_cond_broadcast(&l->work);
     }

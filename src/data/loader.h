@@ -17,6 +17,7 @@ typedef struct cxr_loader_opts {
     int threads;            /* >= 1 */
     int ahead;              /* batches in the ring, >= 2 */
     uint64_t seed;          /* of augmentation: key = cxr_rng_key(seed, CXR_FOR_AUGMENT, epoch, sample index) */
+    bool replacement;       /* orders name images again: the key has the place in the order for the sample index */
     cxr_cache cache;        /* of decoded images, before augmentation (data/decoded.h) */
     const char *cache_dir;  /* may be NULL; lent until close */
     const cxr_hooks *hooks; /* for the cache's warnings; may be NULL; lent until close */

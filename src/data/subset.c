@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/rng.h"
 
 cxr_status cxr_subset_open(cxr_subset *out, const cxr_dataset *d, cxr_split split, cxr_error *err)
 {
@@ -38,6 +39,19 @@ cxr_status cxr_subset_read(cxr_subset *s, const cxr_limits *limits, cxr_error *e
         cxr_buf_free(&file);
     }
     return st;
+}
+
+/* Any image is drawn, and kept with the share that makes the classes equal: the rarest always. */
+void cxr_subset_draw_balanced(const cxr_subset *s, uint32_t *order, uint64_t key)
+{
+    double images[CXR_MAX_CLASSES] = {0}, fewest = (double)s->count;
+    for (size_t i = 0; i < s->count; i++) images[s->labels[i]] += 1.0;
+    for (size_t i = 0; i < s->count; i++) fewest = images[s->labels[i]] < fewest ? images[s->labels[i]] : fewest;
+    uint64_t draw = 0;
+    for (size_t taken = 0; taken < s->count; draw += 2) {
+        const uint32_t i = (uint32_t)(((cxr_rng_u64(key, draw) >> 32) * s->count) >> 32);
+        if ((double)cxr_rng_uniform(key, draw + 1) * images[s->labels[i]] < fewest) order[taken++] = i;
+    }
 }
 
 void cxr_subset_close(cxr_subset *s)

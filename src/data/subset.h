@@ -15,5 +15,8 @@ typedef struct cxr_subset {
 CXR_MUST_CHECK cxr_status cxr_subset_open(cxr_subset *out, const cxr_dataset *d, cxr_split split, cxr_error *err);
 /* Reads every file once. */
 CXR_MUST_CHECK cxr_status cxr_subset_read(cxr_subset *s, const cxr_limits *limits, cxr_error *err);
+/* `count` indices drawn with replacement, of each class that there is as many on average as of any other: PyTorch's
+ * WeightedRandomSampler with the inverse class frequencies. */
+void cxr_subset_draw_balanced(const cxr_subset *s, uint32_t *order, uint64_t key);
 void cxr_subset_close(cxr_subset *s); /* zeroes it */
 #endif

@@ -8,6 +8,7 @@
 
 int cxr_train_views(const cxr_train_opts *o)
 {
+    if (o->mixup > 0.0f || o->cutmix > 0.0f || o->balanced) return 0;
     if (!cxr_augment_is_random(&o->augment)) return 1;
     return o->cache_features;
 }

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "data/mix.h"
 #include <string.h>
 
 struct cxr_feed {
@@ -10,6 +11,7 @@ struct cxr_feed {
     cxr_tensor *input; /* pixels */
     uint8_t *pixels;   /* a batch whose unreadable images were taken out */
     int *labels;       /* of a batch */
+    int *others;       /* likewise, of what was mixed in */
     bool *unreadable;  /* by image: it could not be read, and that was logged */
     uint64_t skipped;
     cxr_tensor *kept; /* features from the store */
@@ -53,11 +55,13 @@ cxr_status cxr_feed_open(cxr_feed **out, const cxr_feed_opts *o, cxr_error *err)
     const size_t count = o->part->count, batch = max_batch(f);
     f->pixels = cxr_mem_new(batch * (size_t)side, (size_t)side);
     f->labels = cxr_mem_new(batch, sizeof *f->labels);
+    f->others = cxr_mem_new(batch, sizeof *f->others);
     f->order = cxr_mem_new(count, sizeof *f->order);
     f->wanted = cxr_mem_new(count, sizeof *f->wanted);
     f->unreadable = cxr_mem_new(count, sizeof *f->unreadable);
     cxr_status st = CXR_OK;
-    if (f->pixels == NULL || f->labels == NULL || f->order == NULL || f->wanted == NULL || f->unreadable == NULL)
+    if (f->pixels == NULL || f->labels == NULL || f->others == NULL || f->order == NULL || f->wanted == NULL ||
+        f->unreadable == NULL)
         st = cxr_mem_fail(err, "the images' way to the network");
     if (st == CXR_OK) st = o->backend->tensor_new(&f->input, CXR_U8, (int)batch, (cxr_shape){1, side, side}, err);
     if (st == CXR_OK) st = open_kept(f, err);
@@ -77,6 +81,7 @@ void cxr_feed_close(cxr_feed **feed)
     f->o.backend->tensor_free(&f->kept);
     cxr_mem_free(f->pixels);
     cxr_mem_free(f->labels);
+    cxr_mem_free(f->others);
     cxr_mem_free(f->images);
     cxr_mem_free(f->order);
     cxr_mem_free(f->wanted);
@@ -107,27 +112,43 @@ static cxr_status leave_out(cxr_feed *f, uint32_t index, const cxr_error *cause,
     return CXR_OK;
 }
 
-/* Puts the readable images of a batch into the input tensor; *n is how many. */
-static cxr_status write_pixels(cxr_feed *f, const cxr_batch *b, int *n, cxr_error *err)
+static void copy_readable(cxr_feed *f, const cxr_batch *b)
 {
     const size_t side = (size_t)f->o.loader.preprocess->size, each = side * side;
-    const uint8_t *from = b->pixels;
-    *n = 0;
+    uint8_t *to = f->pixels;
+    for (int i = 0; i < b->n; i++)
+        if (b->errors[i].status == CXR_OK) to = (uint8_t *)memcpy(to, b->pixels + (size_t)i * each, each) + each;
+}
+
+/* Mixes the batch in f->pixels. */
+static void mix(cxr_feed *f, cxr_features *out)
+{
+    const int side = f->o.loader.preprocess->size;
+    cxr_mix how;
+    cxr_mix_draw(&how, f->o.mixup, f->o.cutmix, side, cxr_rng_key(f->o.loader.seed, CXR_FOR_MIX, f->view, f->at));
+    cxr_mix_apply(&how, f->pixels, out->n, side);
+    for (int i = 0; i < out->n; i++) f->others[i] = f->labels[out->n - 1 - i];
+    out->others = f->others;
+    out->share = how.share;
+}
+
+/* Puts the readable images of a batch into the input tensor. */
+static cxr_status write_pixels(cxr_feed *f, const cxr_batch *b, cxr_features *out, cxr_error *err)
+{
+    const bool mixed = f->o.mixup > 0.0f || f->o.cutmix > 0.0f;
+    out->n = 0;
     for (int i = 0; i < b->n; i++) {
         if (b->errors[i].status == CXR_OK) {
-            f->labels[(*n)++] = f->o.part->labels[b->index[i]];
+            f->labels[out->n++] = f->o.part->labels[b->index[i]];
             continue;
         }
         const cxr_status st = leave_out(f, b->index[i], &b->errors[i], err);
         if (st != CXR_OK) return st;
     }
-    if (*n < b->n) {
-        uint8_t *to = f->pixels;
-        for (int i = 0; i < b->n; i++)
-            if (b->errors[i].status == CXR_OK) to = (uint8_t *)memcpy(to, b->pixels + (size_t)i * each, each) + each;
-        from = f->pixels;
-    }
-    return *n == 0 ? CXR_OK : f->o.backend->tensor_write(f->input, *n, from, err);
+    const bool copied = mixed || out->n < b->n;
+    if (copied) copy_readable(f, b);
+    if (mixed) mix(f, out);
+    return out->n == 0 ? CXR_OK : f->o.backend->tensor_write(f->input, out->n, copied ? f->pixels : b->pixels, err);
 }
 
 /* ---- The store ---- */
@@ -188,8 +209,11 @@ static cxr_status keep(cxr_feed *f, const cxr_batch *b, const cxr_tensor *featur
 static void make_order(cxr_feed *f, uint64_t epoch)
 {
     const uint32_t count = (uint32_t)f->o.part->count;
-    if (f->o.shuffle) {
-        cxr_rng_permutation(cxr_rng_key(f->o.loader.seed, CXR_FOR_ORDER, epoch, 0), f->order, count);
+    const uint64_t key = cxr_rng_key(f->o.loader.seed, CXR_FOR_ORDER, epoch, 0);
+    if (f->o.balanced) {
+        cxr_subset_draw_balanced(f->o.part, f->order, key);
+    } else if (f->o.shuffle) {
+        cxr_rng_permutation(key, f->order, count);
     } else {
         for (uint32_t i = 0; i < count; i++) f->order[i] = i;
     }
@@ -198,6 +222,7 @@ static void make_order(cxr_feed *f, uint64_t epoch)
 /* Sets the loader to work on the batches from the current position on that are not kept. */
 static cxr_status start_loader(cxr_feed *f, cxr_error *err)
 {
+    if (f->o.store == NULL) return cxr_loader_start(f->loader, f->order, f->o.part->count, f->at, f->view, f->o.shuffle, err);
     const size_t from = f->at;
     size_t count = 0;
     for (size_t n; f->at < f->o.part->count; f->at += n) {
@@ -215,7 +240,7 @@ static cxr_status compute(cxr_feed *f, cxr_features *out, double *waited, cxr_er
 {
     cxr_batch b;
     cxr_status st = cxr_loader_next(f->loader, &b, waited, err);
-    if (st == CXR_OK) st = write_pixels(f, &b, &out->n, err);
+    if (st == CXR_OK) st = write_pixels(f, &b, out, err);
     if (st != CXR_OK || out->n == 0) return st;
     st = f->o.backend->forward(f->o.frozen, f->input, 0, &out->x, err);
     if (st == CXR_OK && f->o.store != NULL) st = keep(f, &b, out->x, err);

@@ -19,7 +19,9 @@ typedef struct cxr_feed_opts { /* pointers are lent until close */
     cxr_loader_opts loader;
     bool shuffle; /* an order of each epoch's own, and a lone last image joins the batch before it; else in order */
     bool skip_unreadable;
-    int views; /* epoch e sees view e % views of each image; 0: view e */
+    bool balanced;       /* images are drawn with replacement, each class as often as another; views and store are 0 */
+    float mixup, cutmix; /* as cxr_mix_draw's; views and store are 0 */
+    int views;           /* epoch e sees view e % views of each image; 0: view e */
     /* Of the frozen program's outputs, as cxr_backend's keep_save gives them: view v of image i is record v * part->count + i.
      * NULL: none are kept. Taken, also when opening fails. */
     cxr_store *store;
@@ -29,6 +31,8 @@ typedef struct cxr_feed_opts { /* pointers are lent until close */
 typedef struct cxr_features {
     const cxr_tensor *x; /* of n images; NULL when n is 0 */
     const int *labels;
+    const int *others; /* labels of what was mixed into the images; NULL: nothing was */
+    double share;      /* of the images themselves */
     int n;             /* images that could be read */
     int used;          /* and those left out; 0: the epoch is over */
     const char *first; /* key of the first image, for messages */

@@ -28,7 +28,8 @@ static cxr_status update(cxr_trainer *t, const cxr_features *b, uint64_t step, d
     const uint64_t total = cxr_feed_batches(t->train_feed) * (uint64_t)o->epochs;
     cxr_status st = forward(t, t->trainable, b, cxr_rng_key(o->seed, CXR_FOR_DROPOUT, 1, step), err);
     if (st != CXR_OK) return st;
-    *loss = cxr_loss_nll(&t->loss, t->logp, b->labels, b->n, t->dlogp);
+    *loss = b->others == NULL ? cxr_loss_nll(&t->loss, t->logp, b->labels, b->n, t->dlogp)
+                              : cxr_loss_mixed(&t->loss, t->logp, b->labels, b->others, b->share, b->n, t->dlogp);
     if (!isfinite(*loss)) return CXR_OK; /* the caller names the batch */
     memset(t->grads + t->optim.first, 0, t->optim.count * sizeof(float));
     st = t->backend->tensor_write(t->dout, b->n, t->dlogp, err);

@@ -1,11 +1,13 @@
 #include "train/loss.h"
+#include <string.h>
 
 static double weight_of(const cxr_loss *loss, int c)
 {
     return loss->weights == NULL ? 1.0 : (double)loss->weights[c];
 }
 
-double cxr_loss_nll(const cxr_loss *loss, const float *logp, const int *labels, int n, float *dlogp)
+/* share times the mean loss; share times its gradient is added to dlogp. */
+static double add_share(const cxr_loss *loss, const float *logp, const int *labels, int n, double part, float *dlogp)
 {
     double total_weight = 0.0, sum = 0.0;
     for (int i = 0; i < n; i++) total_weight += weight_of(loss, labels[i]);
@@ -14,10 +16,28 @@ double cxr_loss_nll(const cxr_loss *loss, const float *logp, const int *labels, 
         for (int c = 0; c < loss->classes; c++) {
             const int at = i * loss->classes + c;
             const double target = spread + (c == labels[i] ? 1.0 - (double)loss->smoothing : 0.0);
-            const double share = target * weight_of(loss, c) / total_weight;
+            const double share = part * (target * weight_of(loss, c) / total_weight);
             if (share != 0.0) sum -= share * (double)logp[at]; /* 0 x -infinity must stay 0 */
-            if (dlogp != NULL) dlogp[at] = (float)-share;
+            if (dlogp != NULL) dlogp[at] -= (float)share;
         }
     }
     return sum;
+}
+
+static void clear(const cxr_loss *loss, int n, float *dlogp)
+{
+    if (dlogp != NULL) memset(dlogp, 0, (size_t)n * (size_t)loss->classes * sizeof *dlogp);
+}
+
+double cxr_loss_nll(const cxr_loss *loss, const float *logp, const int *labels, int n, float *dlogp)
+{
+    clear(loss, n, dlogp);
+    return add_share(loss, logp, labels, n, 1.0, dlogp);
+}
+
+double cxr_loss_mixed(const cxr_loss *loss, const float *logp, const int *labels, const int *others, double share, int n,
+                      float *dlogp)
+{
+    clear(loss, n, dlogp);
+    return add_share(loss, logp, labels, n, share, dlogp) + add_share(loss, logp, others, n, 1.0 - share, dlogp);
 }

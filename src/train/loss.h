@@ -12,4 +12,7 @@ typedef struct cxr_loss {
 
 /* logp: (n, classes); labels: n class indices. Returns the mean loss; dlogp (may be NULL) receives d loss / d logp. */
 double cxr_loss_nll(const cxr_loss *loss, const float *logp, const int *labels, int n, float *dlogp);
+/* share times the loss with `labels` and 1 - share times that with `others` (Zhang et al. 2018). */
+double cxr_loss_mixed(const cxr_loss *loss, const float *logp, const int *labels, const int *others, double share, int n,
+                      float *dlogp);
 #endif

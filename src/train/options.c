@@ -63,8 +63,11 @@ static const field fields[] = {
     {"layer_decay", FLOAT, AT(layer_decay), TINY, 1, NULL},
     {"weight_decay", FLOAT, AT(weight_decay), 0, 1e3, NULL},
     {"momentum", FLOAT, AT(momentum), 0, ALMOST_ONE, NULL},
+    {"mixup", FLOAT, AT(mixup), 0, 1, NULL},
+    {"cutmix", FLOAT, AT(cutmix), 0, 1, NULL},
     {"label_smoothing", FLOAT, AT(label_smoothing), 0, ALMOST_ONE, NULL},
     {"class_weights", BOOLEAN, AT(class_weights), 0, 1, NULL},
+    {"balanced", BOOLEAN, AT(balanced), 0, 1, NULL},
     {"clip_norm", FLOAT, AT(clip_norm), 0, 1e6, NULL},
     {"ema", FLOAT, AT(ema), 0, ALMOST_ONE, NULL},
     {"schedule", CHOICE, AT(schedule), 0, 0, schedules},
@@ -161,6 +164,12 @@ cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err)
     if (o->cache_features > 0 && strcmp(o->freeze, "none") == 0)
         return cxr_fail(err, CXR_EUSAGE, "cache_features is %d and freeze is none: without a frozen part nothing can be kept",
                         o->cache_features);
+    if (o->cache_features > 0 && (o->mixup > 0.0f || o->cutmix > 0.0f || o->balanced))
+        return cxr_fail(err, CXR_EUSAGE, "cache_features is %d with %s: each epoch's batches are new, nothing can be kept",
+                        o->cache_features,
+                        o->balanced       ? "balanced"
+                        : o->mixup > 0.0f ? "mixup"
+                                          : "cutmix");
     return CXR_OK;
 }
 

@@ -91,11 +91,15 @@ static cxr_status open_feed(cxr_feed **out, const cxr_trainer *t, cxr_subset *pa
                                         .threads = t->threads,
                                         .ahead = BATCHES_AHEAD,
                                         .seed = t->opts->seed,
+                                        .replacement = training && t->opts->balanced,
                                         .cache = once ? CXR_CACHE_OFF : t->opts->cache,
                                         .cache_dir = t->opts->cache_dir,
                                         .hooks = t->hooks},
                              .shuffle = training,
                              .skip_unreadable = t->opts->skip_unreadable,
+                             .balanced = training && t->opts->balanced,
+                             .mixup = training ? t->opts->mixup : 0.0f,
+                             .cutmix = training ? t->opts->cutmix : 0.0f,
                              .views = views,
                              .store = store};
     return cxr_feed_open(out, &o, err);

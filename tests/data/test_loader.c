@@ -119,6 +119,33 @@ static void equals_the_pictures_made_one_by_one(void **state)
     cxr_mem_free(e);
 }
 
+/* With replacement every place in the epoch draws transforms of its own, counted from the epoch's start. */
+static void an_image_drawn_again_looks_different(void **state)
+{
+    fixture *f = *state;
+    const uint32_t first = f->order[0], third = f->order[2], tenth = f->order[9];
+    f->opts.replacement = true;
+    f->order[9] = f->order[2] = first;
+    epoch *e = epoch_of(f, 3, IMAGES, 0, 4, false), *rest = epoch_of(f, 3, IMAGES, 8, 4, false);
+    cxr_image img;
+    assert_int_equal(cxr_image_load(&img, f->paths[first], NULL, &f->opts.limits, NULL), CXR_OK);
+    static const int places[] = {0, 2, 9};
+    for (size_t i = 0; i < 3; i++) {
+        uint8_t want[SIZE * SIZE];
+        const uint64_t key = cxr_rng_key(11, CXR_FOR_AUGMENT, 4, (uint64_t)places[i]);
+        assert_int_equal(cxr_image_to_input(want, &img, &f->pre, &f->augment, key, NULL), CXR_OK);
+        assert_memory_equal(e->pixels[places[i]], want, sizeof want);
+    }
+    assert_memory_equal(rest->pixels[1], e->pixels[9], SIZE * SIZE);
+    assert_memory_not_equal(e->pixels[2], e->pixels[9], SIZE * SIZE);
+    cxr_image_free(&img);
+    cxr_mem_free(e);
+    cxr_mem_free(rest);
+    f->opts.replacement = false;
+    f->order[2] = third;
+    f->order[9] = tenth;
+}
+
 static void any_number_of_threads_gives_the_same_bytes(void **state)
 {
     epoch *one = epoch_of(*state, 1, IMAGES, 0, 2, false);
@@ -338,6 +365,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_the_pictures_made_one_by_one),
+        cmocka_unit_test(an_image_drawn_again_looks_different),
         cmocka_unit_test(any_number_of_threads_gives_the_same_bytes),
         cmocka_unit_test(caches_change_no_pixel),
         cmocka_unit_test(resumes_at_any_place),

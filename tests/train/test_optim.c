@@ -372,6 +372,13 @@ static void loss_equals_pytorch(void **state)
         assert_true(cxr_close(cxr_loss_nll(&loss, logp, labels, 5, got), (double)want[0], 0.0, 1e-6));
         for (int i = 0; i < 15; i++) assert_true(cxr_close((double)got[i], (double)grad[i], 1e-8, 1e-6));
     }
+    const cxr_loss loss = {.classes = 3, .weights = weights, .smoothing = 0.1f};
+    const int others[5] = {1, 1, 2, 1, 0};
+    const float *want = cxr_golden_get(g, 1, "mixed.loss"), *grad = cxr_golden_get(g, 15, "mixed.grad");
+    float got[15];
+    assert_true(want != NULL && grad != NULL);
+    assert_true(cxr_close(cxr_loss_mixed(&loss, logp, labels, others, 0.3, 5, got), (double)want[0], 0.0, 1e-6));
+    for (int i = 0; i < 15; i++) assert_true(cxr_close((double)got[i], (double)grad[i], 1e-8, 1e-6));
     cxr_golden_close(&g);
 }
 

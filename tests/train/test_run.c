@@ -163,6 +163,40 @@ static void an_average_is_kept_beside_the_weights(void **state)
     cxr_model_close(&average);
 }
 
+/* Also with batches that are drawn, mixed and transformed in every way there is. */
+static void any_recipe_resumes_bit_for_bit(void **state)
+{
+    (void)state;
+    cxr_train_opts o = toy_opts("run");
+    o.augment = (cxr_augment){.flip = 0.5f,
+                              .rotate_degrees = 10,
+                              .crop_min_scale = 0.5f,
+                              .brightness = 0.2f,
+                              .contrast = 0.2f,
+                              .zoom = 0.2f,
+                              .gamma = 0.3f,
+                              .noise = 0.05f,
+                              .jpeg_quality = 50,
+                              .erase = 0.3f};
+    o.mixup = 0.2f;
+    o.cutmix = 1;
+    o.balanced = true;
+    o.threads = 2;
+    cxr_train_result whole, r;
+    must(cxr_train(&o, NULL, &whole, &error));
+    move("recipe");
+    breaker b = {.at = 8};
+    const cxr_hooks hooks = breaking(&b);
+    assert_int_equal(cxr_train(&o, &hooks, NULL, &error), CXR_ESTOPPED);
+    must(cxr_resume(toy_path("run"), 0, NULL, &r, &error));
+    move("recipe-stopped");
+    same_weights(toy_path("recipe"), toy_path("recipe-stopped"));
+    assert_true(whole.best_val_loss == r.best_val_loss);
+    o.cache_features = 2;
+    o.out = toy_path("contradiction");
+    assert_int_equal(cxr_train(&o, NULL, NULL, &error), CXR_EUSAGE);
+}
+
 /* What the killed process does: trains with a checkpoint after every step and dies at the given one. */
 static int be_the_victim(const char *root, int at)
 {
@@ -366,6 +400,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_run_learns_the_toy),
         cmocka_unit_test(stopped_and_resumed_equals_unbroken),
         cmocka_unit_test(an_average_is_kept_beside_the_weights),
+        cmocka_unit_test(any_recipe_resumes_bit_for_bit),
         cmocka_unit_test(killed_and_resumed_equals_unbroken),
         cmocka_unit_test(frozen_layers_do_not_drift),
         cmocka_unit_test(a_folder_with_a_run_is_refused),

@@ -1,8 +1,9 @@
 """Schedules and losses.
 
 schedules.txt: cosine10, onecycle10, onecycle100: the learning rate of each step, peak 0.01.
-losses.txt: logp (5 x 3), weights (3); for plain, weighted, smoothed (0.1), both: NAME.loss and NAME.grad (5 x 3), the gradient
-with respect to the log-probabilities; labels 0 1 2 1 1.
+losses.txt: logp (5 x 3), weights (3); for plain, weighted, smoothed (0.1), both, and mixed (both, 0.3 of it with the labels and
+0.7 with these turned round): NAME.loss and NAME.grad (5 x 3), the gradient with respect to the log-probabilities; labels 0 1 2
+1 1.
 """
 import torch
 import torch.nn.functional as F
@@ -37,14 +38,22 @@ def write_losses(out, seed):
     weights = torch.tensor([0.5, 1.5, 2.25]).double()
     out.put("logp", logp)
     out.put("weights", weights)
-    for name, weight, smoothing in (("plain", None, 0.0), ("weighted", weights, 0.0), ("smoothed", None, 0.1), ("both", weights, 0.1)):
+    def put(name, weight, smoothing, shares):
         x = logp.clone().requires_grad_()
         w = torch.ones(3).double() if weight is None else weight
-        # torch.nn.CrossEntropyLoss's definition over given log-probabilities; it would normalise them a second time.
-        target = F.one_hot(labels, 3) * (1.0 - smoothing) + smoothing / 3
-        loss = -(target * w * x).sum() / w[labels].sum()
-        reference = F.cross_entropy(logits, labels, weight=weight, label_smoothing=smoothing)
-        assert abs(loss.item() - reference.item()) < 1e-6, name
-        loss.backward()
+        total = reference = 0.0
+        for share, of in shares:
+            # torch.nn.CrossEntropyLoss's definition over given log-probabilities; it would normalise them a second time.
+            target = F.one_hot(of, 3) * (1.0 - smoothing) + smoothing / 3
+            total = total - share * (target * w * x).sum() / w[of].sum()
+            reference = reference + share * F.cross_entropy(logits, of, weight=weight, label_smoothing=smoothing)
+        assert abs(total.item() - reference.item()) < 1e-6, name
+        total.backward()
         out.put(name + ".loss", reference)
         out.put(name + ".grad", x.grad)
+
+    put("plain", None, 0.0, [(1.0, labels)])
+    put("weighted", weights, 0.0, [(1.0, labels)])
+    put("smoothed", None, 0.1, [(1.0, labels)])
+    put("both", weights, 0.1, [(1.0, labels)])
+    put("mixed", weights, 0.1, [(0.3, labels), (0.7, labels.flip(0))])
