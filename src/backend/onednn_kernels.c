@@ -3,8 +3,9 @@
  * Winograd. Reference implementations, which the library offers for combinations it has no fast kernel for, are 40 times
  * slower and taken only when nothing else exists.
  *
- * Winograd's weights are four times the size, and laid out for one batch size: it is used where a batch has enough tiles to
- * pay for reading them, and a smaller batch than the program's own shares them or goes without. */
+ * Winograd's weights are up to four times the size, and laid out for one batch size: it is used where a batch has enough tiles
+ * to pay for reading them. One image alone spends its time on reading weights, at which the library's channels-last kernels are
+ * faster. A smaller batch than the program's own shares its weights or goes without both. */
 #include "backend/onednn_plan.h"
 #include <string.h>
 
@@ -35,6 +36,8 @@ static dnnl_post_ops_t post_ops(cxr_lowering *l, bool sum, bool relu)
 typedef struct conv_try {
     dnnl_alg_kind_t alg;
     dnnl_memory_desc_t src, dst; /* or their gradients */
+    bool left_out;
+    bool shares; /* only with weights of a layout that is there already, or in the program's first plan */
 } conv_try;
 
 static dnnl_status_t conv_describe(dnnl_convolution_desc_t *d, const cxr_lowering *l, const cxr_conv_want *want,
@@ -65,6 +68,11 @@ static bool winograd_pays(const cxr_lowering *l)
     return (int64_t)l->plan->n * ((s.h + 3) / 4) * ((s.w + 3) / 4) >= WINOGRAD_TILES;
 }
 
+static bool image_alone(const cxr_lowering *l)
+{
+    return l->p->o.mode == CXR_INFER && l->p->type == dnnl_f32 && l->plan->n == 1 && in_shape(l).c >= cxr_lanes();
+}
+
 /* Whether the kernel would need another copy of weights than those of the section's first plan, which is for full batches. */
 static bool copies_weights(const cxr_lowering *l, cxr_desc pd)
 {
@@ -83,21 +91,22 @@ cxr_desc cxr_kernel_conv(cxr_lowering *l, const cxr_conv_want *want)
     const dnnl_memory_desc_t any_out = cxr_md_typed(cxr_md_any(n, v->shape), type);
     const dnnl_memory_desc_t in = cxr_md_typed(cxr_md_blocked(n, in_shape(l)), type);
     const dnnl_memory_desc_t out = cxr_md_typed(cxr_md_blocked(n, v->shape), type);
+    const bool shares = want->pass != CXR_BACKWARD_WEIGHTS;
     const conv_try tries[] = {
-        {dnnl_convolution_winograd, any_in, any_out}, /* 3 x 3, stride 1, AVX-512 only; never chosen unless asked for */
-        {dnnl_convolution_direct, cxr_md_typed(want->src, type), out}, /* the first convolution reads plain pixels */
-        {dnnl_convolution_direct, in, out},
-        {dnnl_convolution_auto, any_in, any_out},
+        /* 3 x 3, stride 1, AVX-512 only; never chosen unless asked for */
+        {dnnl_convolution_winograd, any_in, any_out, !winograd_pays(l), shares},
+        {dnnl_convolution_direct, any_in, any_out, !image_alone(l), shares},
+        {dnnl_convolution_direct, cxr_md_typed(want->src, type), out, want->src.ndims == 0, false}, /* of plain pixels */
+        {dnnl_convolution_direct, in, out, false, false},
+        {dnnl_convolution_auto, any_in, any_out, false, false},
     };
     const dnnl_post_ops_t post = post_ops(l, want->sum, want->relu);
     cxr_desc found = NULL;
     for (size_t i = 0; i < sizeof tries / sizeof tries[0] && l->status == CXR_OK; i++) {
         dnnl_convolution_desc_t d;
-        const bool winograd = tries[i].alg == dnnl_convolution_winograd;
-        if (winograd && !winograd_pays(l)) continue;
-        if (tries[i].src.ndims == 0 || conv_describe(&d, l, want, &tries[i]) != dnnl_success) continue;
+        if (tries[i].left_out || conv_describe(&d, l, want, &tries[i]) != dnnl_success) continue;
         cxr_desc pd = cxr_lower_try(l, &d, post, want->hint);
-        if (pd == NULL || (winograd && want->pass != CXR_BACKWARD_WEIGHTS && copies_weights(l, pd))) continue;
+        if (pd == NULL || (tries[i].shares && copies_weights(l, pd))) continue;
         found = pd;
         if (strstr(cxr_desc_kernel(pd), "ref") == NULL) break;
     }
@@ -110,8 +119,9 @@ cxr_desc cxr_kernel_grey(cxr_lowering *l)
 {
     const cxr_shape in = in_shape(l);
     const int n = l->plan->n;
-    const conv_try t = {dnnl_convolution_direct, cxr_md_typed(cxr_md_plain(n, (cxr_shape){1, in.h, in.w}), l->p->type),
-                        cxr_md_typed(cxr_md_blocked(n, node_of(l)->shape), l->p->type)};
+    const conv_try t = {.alg = dnnl_convolution_direct,
+                        .src = cxr_md_typed(cxr_md_plain(n, (cxr_shape){1, in.h, in.w}), l->p->type),
+                        .dst = cxr_md_typed(cxr_md_blocked(n, node_of(l)->shape), l->p->type)};
     dnnl_convolution_desc_t d;
     if (t.dst.padded_dims[1] != t.dst.dims[1] || conv_describe(&d, l, &(cxr_conv_want){.bias = true}, &t) != dnnl_success)
         return NULL;
