@@ -162,35 +162,6 @@ static dnnl_status_t run_reorder(const cxr_program *p, const cxr_weight *w, cons
     return st;
 }
 
-typedef struct scale_job {
-    float *to;
-    const float *from;
-    const double *scale; /* of each channel; NULL: a copy */
-    size_t channels, each;
-} scale_job;
-
-static void scale_part(void *ctx, int index, int count)
-{
-    const scale_job *job = ctx;
-    const size_t end = job->channels * ((size_t)index + 1) / (size_t)count;
-    for (size_t o = job->channels * (size_t)index / (size_t)count; o < end; o++) {
-        const float *from = job->from + o * job->each;
-        float *to = job->to + o * job->each;
-        const double scale = job->scale != NULL ? job->scale[o] : 1.0;
-        for (size_t i = 0; i < job->each; i++) to[i] = (float)((double)from[i] * scale);
-    }
-}
-
-static dnnl_status_t read_int8(const cxr_program *p, cxr_weight *w)
-{
-    int8_t *plain = NULL;
-    dnnl_status_t st = cxr_int8_fill(p, w, &plain);
-    if (st == dnnl_success && w->reorder != NULL) st = run_reorder(p, w, plain);
-    if (st == dnnl_success && w->reorder == NULL) memcpy(w->data, plain, dnnl_memory_desc_get_size(&w->md));
-    cxr_mem_free(plain);
-    return st;
-}
-
 /* What rounding takes from one weight goes to the next of its kernel, so that the kernel's sum, which is what it makes of a
  * smooth image, stays right to the last weight's rounding. */
 static void round_kernels(float *w, size_t kernels, size_t taps)
@@ -205,7 +176,44 @@ static void round_kernels(float *w, size_t kernels, size_t taps)
     }
 }
 
-/* fold: room for the largest folded weight. */
+typedef struct scale_job {
+    float *to;
+    const float *from;
+    const double *scale; /* of each channel; NULL: a copy */
+    size_t channels, each;
+    size_t taps; /* of a kernel, to be rounded to bf16; 0: not rounded */
+} scale_job;
+
+static void scale_part(void *ctx, int index, int count)
+{
+    const scale_job *job = ctx;
+    const size_t end = job->channels * ((size_t)index + 1) / (size_t)count;
+    for (size_t o = job->channels * (size_t)index / (size_t)count; o < end; o++) {
+        const float *from = job->from + o * job->each;
+        float *to = job->to + o * job->each;
+        const double scale = job->scale != NULL ? job->scale[o] : 1.0;
+        for (size_t i = 0; i < job->each; i++) to[i] = (float)((double)from[i] * scale);
+        if (job->taps > 0) round_kernels(to, job->each / job->taps, job->taps);
+    }
+}
+
+static dnnl_status_t read_int8(const cxr_program *p, cxr_weight *w)
+{
+    int8_t *plain = NULL;
+    dnnl_status_t st = cxr_int8_fill(p, w, &plain);
+    if (st == dnnl_success && w->reorder != NULL) st = run_reorder(p, w, plain);
+    if (st == dnnl_success && w->reorder == NULL) memcpy(w->data, plain, dnnl_memory_desc_get_size(&w->md));
+    cxr_mem_free(plain);
+    return st;
+}
+
+/* Training's are rounded one by one: they change with every step. */
+static bool rounds_kernels(const cxr_program *p, const cxr_weight *w)
+{
+    return w->md.data_type == dnnl_bf16 && w->md.ndims == 4 && p->o.mode == CXR_INFER;
+}
+
+/* fold: room for the largest weight that is not read as it is. */
 static dnnl_status_t read_weight(const cxr_program *p, cxr_weight *w, float *fold)
 {
     if (w->md.data_type == dnnl_s8) return read_int8(p, w);
@@ -225,21 +233,24 @@ static dnnl_status_t read_weight(const cxr_program *p, cxr_weight *w, float *fol
         return dnnl_success;
     }
     if (w->reorder == NULL) fold = w->data;
-    if (w->reorder == NULL || w->batchnorm >= 0) {
-        scale_job job = {fold, from, w->scale, channels, param->count / channels};
+    const bool rounded = rounds_kernels(p, w);
+    if (w->reorder == NULL || w->batchnorm >= 0 || rounded) {
+        const size_t taps = rounded ? (size_t)param->dims[2] * (size_t)param->dims[3] : 0;
+        scale_job job = {fold, from, w->scale, channels, param->count / channels, taps};
         cxr_team_run(p->o.threads, scale_part, &job);
         from = fold;
     }
     return w->reorder == NULL ? dnnl_success : run_reorder(p, w, from);
 }
 
-/* Elements of the largest weight that is folded before it is reordered. */
+/* Elements of the largest weight that is folded or rounded before it is reordered. */
 static size_t fold_room(const cxr_program *p)
 {
     size_t most = 0;
     for (const cxr_weight *w = p->weights; w != NULL; w = w->next) {
         const size_t count = cxr_graph_param(p->g, w->node, w->role)->count;
-        if (!w->ready && (w->batchnorm >= 0 || w->grey) && w->reorder != NULL && count > most) most = count;
+        const bool changed = w->batchnorm >= 0 || w->grey || rounds_kernels(p, w);
+        if (!w->ready && changed && w->reorder != NULL && count > most) most = count;
     }
     return most;
 }
