@@ -289,13 +289,14 @@ static void be_quick(bench_args *a, const cxr_given *given)
 static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
 {
     bench_args *a = args;
-    char head[512];
+    char *cache_dir = NULL, head[512];
     cxr_machine machine;
     sink s = {.format = (format)a->format, .rows = json_array()};
     if (a->quick) be_quick(a, given);
     a->opts.paths = (const char *const *)given->operands;
     a->opts.path_count = (size_t)given->operand_count;
     a->opts.limit = !a->no_limit;
+    if (cxr_cache_folder(&cache_dir, NULL) == CXR_OK) a->opts.cache_dir = cache_dir;
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), false);
     cxr_machine_read(&machine);
     describe_machine(head, sizeof head, &machine);
@@ -307,6 +308,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
         print_json(&s, &machine);
     else
         json_decref(s.rows);
+    free(cache_dir);
     return st;
 }
 

@@ -2,12 +2,14 @@
 #include "shared.h"
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct evaluate_args {
     cxr_evaluate_opts opts;
     const char *model;
     unsigned device, precision;
+    char *cache_dir;
     cxr_talk talk;
 } evaluate_args;
 
@@ -107,6 +109,8 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     a->opts.run.threads = cxr_threads(a->opts.run.threads);
     a->opts.run.precision = a->precision;
 
+    if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.run.cache_dir = a->cache_dir;
+
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);
     cxr_console_catch_signals();
     cxr_status st = cxr_model_open(&model, a->model, err);
@@ -118,6 +122,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     }
     cxr_metrics_free(&metrics);
     cxr_model_close(&model);
+    free(a->cache_dir);
     return st;
 }
 

@@ -12,6 +12,7 @@ typedef struct predict_args {
     cxr_run_opts opts;
     const char *model;
     unsigned format, device, precision;
+    char *cache_dir;
     cxr_talk talk;
 } predict_args;
 
@@ -206,11 +207,13 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     a->opts.device = a->device;
     a->opts.threads = cxr_threads(a->opts.threads);
     a->opts.precision = a->precision;
+    if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.cache_dir = a->cache_dir;
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), !isatty(STDOUT_FILENO));
     cxr_status st = gather(&p, given, err);
     cxr_console_catch_signals();
     if (st == CXR_OK) st = classify(a, &p, hooks, err);
     free_paths(&p);
+    free(a->cache_dir);
     return st;
 }
 

@@ -168,7 +168,7 @@ typedef struct cxr_train_opts {
     cxr_cache cache;           /*                                                                default ram        */
     const char *cache_dir;     /* folder of cache files, created; NULL: none are kept            default NULL       */
     int cache_features;        /* augmented views whose features are kept; 0 = none      0..1024 default 0          */
-    bool deterministic;        /* kernels by a fixed rule, which so far they always are          default false      */
+    bool deterministic;        /* kernels by a fixed rule, not by timing them                    default false      */
     /* where */
     const char *recipe; /* name kept in args.json; sets nothing here                      default "article"  */
     const char *out;    /* run folder, created; refused if it holds a run                 required           */
@@ -216,7 +216,7 @@ typedef struct cxr_train_result {
 CXR_API CXR_MUST_CHECK cxr_status cxr_train(const cxr_train_opts *opts, const cxr_hooks *hooks, cxr_train_result *result,
                                             cxr_error *err);
 /* Continues the run in folder `run` from its last checkpoint with the arguments it was started with; the result equals an
- * unbroken run bit for bit when the thread count is the same. threads: 0 = as the run was started. */
+ * unbroken run bit for bit when the thread count is the same, and the folder of cache files is there. threads: 0 = as the run was started. */
 CXR_API CXR_MUST_CHECK cxr_status cxr_resume(const char *run, int threads, const cxr_hooks *hooks, cxr_train_result *result,
                                              cxr_error *err);
 
@@ -252,7 +252,8 @@ typedef struct cxr_run_opts {
     int threads;    /* 0 = what the machine grants */
     cxr_device device;
     cxr_precision precision; /* default f32 */
-    bool deterministic;      /* kernels by a fixed rule, which so far they always are */
+    const char *cache_dir;   /* folder where kernels chosen by timing are remembered; NULL: none are timed */
+    bool deterministic;      /* kernels by a fixed rule, not by timing them */
     cxr_limits limits;
 } cxr_run_opts;
 CXR_API void cxr_run_opts_default(cxr_run_opts *o);
@@ -379,7 +380,8 @@ typedef struct cxr_bench_opts {
     int rounds;                                /*                                      5..1000     default 5      */
     double seconds;                            /* least length of one measurement      0..60       default 0.2    */
     bool limit;                                /* measure the convolutions alone too               default true   */
-    bool deterministic;                        /* as in cxr_run_opts */
+    const char *cache_dir;                     /* as in cxr_run_opts */
+    bool deterministic;
 } cxr_bench_opts;
 CXR_API void cxr_bench_opts_default(cxr_bench_opts *o);
 

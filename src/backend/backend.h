@@ -18,7 +18,8 @@ typedef struct cxr_compile_opts {
     int threads;                 /* >= 1 */
     cxr_precision precision;     /* int8: INFER only, and of nodes whose peak is known. auto: bf16 in INFER programs where
                                     the processor has it, else f32. CXR_EUNAVAILABLE when the backend lacks it */
-    bool deterministic;          /* kernels by a fixed rule, which so far they always are */
+    bool deterministic;          /* kernels by a fixed rule, not by timing them */
+    const char *cache_dir;       /* where choices of kernels are remembered; NULL: the rule's. Lent during compile */
     const cxr_program *producer; /* the program whose output will be the input: its layout is adopted; NULL: host tensors */
 } cxr_compile_opts;
 

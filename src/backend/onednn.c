@@ -1,7 +1,7 @@
 /* The CPU backend, on oneDNN: tensors and programs.
  * Work runs on an OpenMP team of o->threads, set for the calling thread during each call. */
 #include "backend/onednn.h"
-#include "backend/onednn_plan.h"
+#include "backend/onednn_choice.h"
 #include "base/mem.h"
 #include <string.h>
 
@@ -107,6 +107,7 @@ static void program_close(cxr_program **program)
     cxr_program *p = *program;
     cxr_sections_free(p);
     cxr_reordered_free(p);
+    cxr_choices_free(p->choices);
     (void)dnnl_stream_destroy(p->stream);
     (void)dnnl_engine_destroy(p->engine);
     cxr_mem_free(p);
@@ -173,9 +174,11 @@ static cxr_status program_compile(cxr_program **out, const cxr_graph *g, int fir
     p->input = cxr_span_input(g, first, last);
     p->out = (cxr_tensor){.backend = p->backend, .type = CXR_F32, .shape = g->nodes[last].shape, .max_batch = o->max_batch};
     st = choose_type(p, err);
+    if (st == CXR_OK) st = cxr_choices_open(&p->choices, p, err);
     if (st == CXR_OK) cxr_sections_choose(p);
     if (st == CXR_OK) st = open_program(p, err);
     p->o.producer = NULL; /* may close before this program does */
+    p->o.cache_dir = NULL;
     if (st != CXR_OK) program_close(&p);
     *out = p;
     return st;

@@ -1,6 +1,6 @@
 /* Tensors of kept images: bytes in the layout that a program gives, whatever type and order that is. The batch is the outermost
  * dimension of every layout, so an image's bytes lie together and do not depend on the batch's size. */
-#include "backend/onednn_plan.h"
+#include "backend/onednn_choice.h"
 #include "base/mem.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,6 +25,9 @@ void cxr_keep_form(const cxr_program *p, cxr_form *out)
     for (int i = 0; i < b->inner_nblks && used < sizeof out->name; i++)
         used += (size_t)snprintf(out->name + used, sizeof out->name - used, " block %" PRId64 " of %" PRId64, b->inner_blks[i],
                                  b->inner_idxs[i]);
+    const uint64_t chosen = cxr_choices_digest(p->choices);
+    if (chosen != 0 && used < sizeof out->name)
+        (void)snprintf(out->name + used, sizeof out->name - used, " kernels %" PRIx64, chosen);
     out->image_bytes = image_bytes(md);
 }
 

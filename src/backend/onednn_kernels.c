@@ -6,7 +6,7 @@
  * Winograd's weights are up to four times the size, and laid out for one batch size: it is used where a batch has enough tiles
  * to pay for reading them. One image alone spends its time on reading weights, at which the library's channels-last kernels are
  * faster. A smaller batch than the program's own shares its weights or goes without both. */
-#include "backend/onednn_plan.h"
+#include "backend/onednn_choice.h"
 #include <string.h>
 
 static const cxr_node *node_of(const cxr_lowering *l)
@@ -36,8 +36,8 @@ static dnnl_post_ops_t post_ops(cxr_lowering *l, bool sum, bool relu)
 typedef struct conv_try {
     dnnl_alg_kind_t alg;
     dnnl_memory_desc_t src, dst; /* or their gradients */
-    bool left_out;
-    bool shares; /* only with weights of a layout that is there already, or in the program's first plan */
+    bool left_out;               /* by the rule */
+    bool shares;                 /* only with weights of a layout that is there already, or in the program's first plan */
 } conv_try;
 
 static dnnl_status_t conv_describe(dnnl_convolution_desc_t *d, const cxr_lowering *l, const cxr_conv_want *want,
@@ -76,40 +76,79 @@ static bool image_alone(const cxr_lowering *l)
 /* Whether the kernel would need another copy of weights than those of the section's first plan, which is for full batches. */
 static bool copies_weights(const cxr_lowering *l, cxr_desc pd)
 {
-    const cxr_plan *first = l->p->plans;
-    while (first != NULL && first->first != l->plan->first) first = first->next;
     const dnnl_memory_desc_t md = cxr_desc_md(pd, dnnl_query_weights_md);
-    return first != NULL && !cxr_weight_held(l->p, l->node, &md);
+    return !cxr_plan_is_full(l) && !cxr_weight_held(l->p, l->node, &md);
+}
+
+#define CONV_TRIES 5
+
+/* In the order of the fixed rule. */
+static void list_tries(conv_try tries[CONV_TRIES], const cxr_lowering *l, const cxr_conv_want *want)
+{
+    const int n = l->plan->n;
+    const dnnl_data_type_t type = l->p->type;
+    const dnnl_memory_desc_t any_in = cxr_md_typed(cxr_md_any(n, in_shape(l)), type);
+    const dnnl_memory_desc_t any_out = cxr_md_typed(cxr_md_any(n, node_of(l)->shape), type);
+    const dnnl_memory_desc_t in = cxr_md_typed(cxr_md_blocked(n, in_shape(l)), type);
+    const dnnl_memory_desc_t out = cxr_md_typed(cxr_md_blocked(n, node_of(l)->shape), type);
+    const bool shares = want->pass != CXR_BACKWARD_WEIGHTS;
+    /* 3 x 3, stride 1, AVX-512 only; never chosen unless asked for */
+    tries[0] = (conv_try){dnnl_convolution_winograd, any_in, any_out, !winograd_pays(l), shares};
+    tries[1] = (conv_try){dnnl_convolution_direct, any_in, any_out, !image_alone(l), shares};
+    tries[2] = (conv_try){dnnl_convolution_direct, cxr_md_typed(want->src, type), out, want->src.ndims == 0, false};
+    tries[3] = (conv_try){dnnl_convolution_direct, in, out, false, false};
+    tries[4] = (conv_try){dnnl_convolution_auto, any_in, any_out, false, false};
+}
+
+static cxr_desc try_conv(cxr_lowering *l, const cxr_conv_want *want, dnnl_post_ops_t post, const conv_try *t)
+{
+    dnnl_convolution_desc_t d;
+    if (l->status != CXR_OK || conv_describe(&d, l, want, t) != dnnl_success) return NULL;
+    cxr_desc pd = cxr_lower_try(l, &d, post, want->hint);
+    return pd == NULL || (t->shares && copies_weights(l, pd)) ? NULL : pd;
+}
+
+static bool is_fast(cxr_desc pd)
+{
+    return pd != NULL && strstr(cxr_desc_kernel(pd), "ref") == NULL;
+}
+
+static bool interchangeable(cxr_desc a, cxr_desc b)
+{
+    static const dnnl_query_t sides[] = {dnnl_query_src_md, dnnl_query_dst_md, dnnl_query_diff_src_md, dnnl_query_diff_dst_md};
+    bool same = strcmp(cxr_desc_kernel(a), cxr_desc_kernel(b)) != 0;
+    for (int i = 0; i < 4 && same; i++) {
+        const dnnl_memory_desc_t x = cxr_desc_md(a, sides[i]), y = cxr_desc_md(b, sides[i]);
+        same = cxr_md_same(&x, &y);
+    }
+    return same;
+}
+
+/* The rule's kernel, or one in its place that was faster when timed. */
+static cxr_desc choose_conv(cxr_lowering *l, const cxr_conv_want *want, dnnl_post_ops_t post, const conv_try *tries,
+                            cxr_desc rule)
+{
+    cxr_desc kernels[CXR_CHOICES_MAX] = {rule};
+    int count = 1;
+    for (int i = 0; i < CONV_TRIES && count < CXR_CHOICES_MAX; i++) {
+        if (tries[i].src.ndims == 0) continue;
+        cxr_desc pd = try_conv(l, want, post, &tries[i]);
+        if (is_fast(pd) && interchangeable(rule, pd)) kernels[count++] = pd;
+    }
+    return l->status == CXR_OK ? cxr_choose(l, want->pass, kernels, count) : rule;
 }
 
 cxr_desc cxr_kernel_conv(cxr_lowering *l, const cxr_conv_want *want)
 {
-    const cxr_node *v = node_of(l);
-    const int n = l->plan->n;
-    const dnnl_data_type_t type = l->p->type;
-    const dnnl_memory_desc_t any_in = cxr_md_typed(cxr_md_any(n, in_shape(l)), type);
-    const dnnl_memory_desc_t any_out = cxr_md_typed(cxr_md_any(n, v->shape), type);
-    const dnnl_memory_desc_t in = cxr_md_typed(cxr_md_blocked(n, in_shape(l)), type);
-    const dnnl_memory_desc_t out = cxr_md_typed(cxr_md_blocked(n, v->shape), type);
-    const bool shares = want->pass != CXR_BACKWARD_WEIGHTS;
-    const conv_try tries[] = {
-        /* 3 x 3, stride 1, AVX-512 only; never chosen unless asked for */
-        {dnnl_convolution_winograd, any_in, any_out, !winograd_pays(l), shares},
-        {dnnl_convolution_direct, any_in, any_out, !image_alone(l), shares},
-        {dnnl_convolution_direct, cxr_md_typed(want->src, type), out, want->src.ndims == 0, false}, /* of plain pixels */
-        {dnnl_convolution_direct, in, out, false, false},
-        {dnnl_convolution_auto, any_in, any_out, false, false},
-    };
+    conv_try tries[CONV_TRIES];
+    list_tries(tries, l, want);
     const dnnl_post_ops_t post = post_ops(l, want->sum, want->relu);
     cxr_desc found = NULL;
-    for (size_t i = 0; i < sizeof tries / sizeof tries[0] && l->status == CXR_OK; i++) {
-        dnnl_convolution_desc_t d;
-        if (tries[i].left_out || conv_describe(&d, l, want, &tries[i]) != dnnl_success) continue;
-        cxr_desc pd = cxr_lower_try(l, &d, post, want->hint);
-        if (pd == NULL || (tries[i].shares && copies_weights(l, pd))) continue;
-        found = pd;
-        if (strstr(cxr_desc_kernel(pd), "ref") == NULL) break;
+    for (int i = 0; i < CONV_TRIES && !is_fast(found); i++) {
+        cxr_desc pd = tries[i].left_out ? NULL : try_conv(l, want, post, &tries[i]);
+        if (pd != NULL) found = pd;
     }
+    if (is_fast(found) && l->p->choices != NULL) found = choose_conv(l, want, post, tries, found);
     (void)dnnl_post_ops_destroy(post);
     if (found == NULL) cxr_lower_fail(l, dnnl_unimplemented, "the choice of a kernel");
     return found;

@@ -373,6 +373,13 @@ static void plan_memory(cxr_lowering *l)
     cxr_mem_free(order);
 }
 
+bool cxr_plan_is_full(const cxr_lowering *l)
+{
+    const cxr_plan *first = l->p->plans;
+    while (first != NULL && first->first != l->plan->first) first = first->next;
+    return first == NULL;
+}
+
 void cxr_lower_end(cxr_lowering *l)
 {
     cxr_plan *plan = l->plan;

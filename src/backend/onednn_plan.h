@@ -101,6 +101,8 @@ typedef struct cxr_section {
 
 #define CXR_SECTIONS 2
 
+typedef struct cxr_choices cxr_choices; /* onednn_choice.h */
+
 struct cxr_tensor {
     const cxr_backend *backend;
     cxr_dtype type;
@@ -120,6 +122,7 @@ struct cxr_program {
     dnnl_engine_t engine;
     dnnl_stream_t stream;
     cxr_weight *weights;
+    cxr_choices *choices; /* NULL: kernels by the fixed rule */
     cxr_section sections[CXR_SECTIONS];
     int section_count;
     cxr_plan *plans; /* those of full batches first */
@@ -215,6 +218,8 @@ cxr_value cxr_lower_vector(cxr_lowering *l, int node, cxr_role role);
 /* The span's input in the program's type or f32, or as pixels where the first node reads those. With `keep` it
  * outlives the caller's tensor. */
 cxr_value cxr_lower_input(cxr_lowering *l, bool keep);
+/* Whether the plan is its section's first, which is for full batches. */
+bool cxr_plan_is_full(const cxr_lowering *l);
 /* Gives buffers their places and creates the memories. */
 void cxr_lower_end(cxr_lowering *l);
 

@@ -20,6 +20,7 @@ static cxr_compile_opts compile_opts(const cxr_work *w, cxr_mode mode)
                               .threads = w->what.threads,
                               .precision = w->what.precision,
                               .deterministic = w->what.opts->deterministic,
+                              .cache_dir = w->what.opts->cache_dir,
                               .producer = w->frozen};
 }
 

@@ -46,7 +46,8 @@ static cxr_status open_compute(runner *r, int batch, int threads, const cxr_run_
                                 .max_batch = batch,
                                 .threads = threads,
                                 .precision = run->precision,
-                                .deterministic = run->deterministic};
+                                .deterministic = run->deterministic,
+                                .cache_dir = run->cache_dir};
     cxr_status st = cxr_backend_find(&r->backend, run->device, err);
     if (st != CXR_OK) return st;
     st = r->backend->compile(&r->program, g, 1, g->node_count - 1, r->model->params, &o, err);

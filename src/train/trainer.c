@@ -53,7 +53,8 @@ static cxr_status open_programs(cxr_trainer *t, cxr_error *err)
                           .max_batch = max_batch(t),
                           .threads = t->threads,
                           .precision = t->opts->precision,
-                          .deterministic = t->opts->deterministic};
+                          .deterministic = t->opts->deterministic,
+                          .cache_dir = t->opts->cache_dir};
     st = t->backend->compile(&t->frozen, g, 1, cut, t->model->params, &o, err);
     o.producer = t->frozen;
     if (o.precision == CXR_PRECISION_AUTO) o.precision = CXR_PRECISION_F32; /* auto is for what is not trained */

@@ -7,4 +7,4 @@ foreach(isa AVX2 SSE41)
   endforeach()
 endforeach()
 set_tests_properties(backend/test_onednn_ops backend/test_onednn_grey backend/test_onednn_network
-  backend/test_onednn_bf16_training backend/test_onednn_int8 PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)
+  backend/test_onednn_bf16 backend/test_onednn_bf16_training backend/test_onednn_choice backend/test_onednn_int8 PROPERTIES ENVIRONMENT OMP_WAIT_POLICY=passive)
