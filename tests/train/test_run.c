@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "backend/bf16.h"
 #include "base/hash.h"
 #include "model/model.h"
 #include "toy.h"
@@ -195,6 +196,27 @@ static void any_recipe_resumes_bit_for_bit(void **state)
     o.cache_features = 2;
     o.out = toy_path("contradiction");
     assert_int_equal(cxr_train(&o, NULL, NULL, &error), CXR_EUSAGE);
+}
+
+/* The same in bf16, and with only what is frozen in it: parameters and moments are f32 in both, and the rest is made of them. */
+static void in_bf16_resumed_equals_unbroken(void **state)
+{
+    (void)state;
+    static const cxr_precision precisions[] = {CXR_PRECISION_BF16, CXR_PRECISION_AUTO};
+    for (size_t i = 0; bf16_here(CXR_TRAIN) && i < 2; i++) {
+        for (int at = 0; at <= 8; at += 8) { /* 0: unbroken; 8: in the second epoch */
+            cxr_train_opts o = toy_opts("run");
+            breaker b = {.at = at};
+            const cxr_hooks hooks = breaking(&b);
+            o.precision = precisions[i];
+            assert_int_equal(cxr_train(&o, &hooks, NULL, &error), at > 0 ? CXR_ESTOPPED : CXR_OK);
+            if (at > 0) must(cxr_resume(toy_path("run"), 0, NULL, NULL, &error));
+            char name[32];
+            (void)snprintf(name, sizeof name, "precision%zu-%d", i, at);
+            move(name);
+        }
+        same_weights(toy_path(i == 0 ? "precision0-0" : "precision1-0"), toy_path(i == 0 ? "precision0-8" : "precision1-8"));
+    }
 }
 
 /* What the killed process does: trains with a checkpoint after every step and dies at the given one. */
@@ -401,6 +423,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(stopped_and_resumed_equals_unbroken),
         cmocka_unit_test(an_average_is_kept_beside_the_weights),
         cmocka_unit_test(any_recipe_resumes_bit_for_bit),
+        cmocka_unit_test(in_bf16_resumed_equals_unbroken),
         cmocka_unit_test(killed_and_resumed_equals_unbroken),
         cmocka_unit_test(frozen_layers_do_not_drift),
         cmocka_unit_test(a_folder_with_a_run_is_refused),
