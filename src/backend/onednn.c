@@ -124,6 +124,18 @@ static dnnl_memory_desc_t expected_input(const cxr_program *p)
     return cxr_md_images(from->out.md, p->o.max_batch);
 }
 
+static cxr_status choose_int8(cxr_program *p, cxr_error *err)
+{
+    bool ready = false;
+    p->type = dnnl_u8;
+    if (!cxr_has_int8())
+        return cxr_fail(err, CXR_EUNAVAILABLE, "cpu backend: int8 needs a processor with AVX512_VNNI: use f32");
+    const cxr_status st = p->o.mode == CXR_INFER ? cxr_int8_ready(p->g, p->first, p->last, &ready, err) : CXR_OK;
+    if (st != CXR_OK || ready) return st;
+    return cxr_fail(err, CXR_EUNAVAILABLE,
+                    "cpu backend: int8 runs inference of calibrated models only: `cxr quantize` makes one");
+}
+
 /* What the program computes in. */
 static cxr_status choose_type(cxr_program *p, cxr_error *err)
 {
@@ -138,14 +150,7 @@ static cxr_status choose_type(cxr_program *p, cxr_error *err)
             return cxr_fail(err, CXR_EUNAVAILABLE, "cpu backend: bf16 needs a processor with AVX512_BF16 or AMX: use f32");
         p->type = dnnl_bf16;
         return CXR_OK;
-    case CXR_PRECISION_INT8:
-        if (!cxr_has_int8())
-            return cxr_fail(err, CXR_EUNAVAILABLE, "cpu backend: int8 needs a processor with AVX512_VNNI: use f32");
-        if (p->o.mode != CXR_INFER || !cxr_int8_ready(p->g, p->first, p->last))
-            return cxr_fail(err, CXR_EUNAVAILABLE,
-                            "cpu backend: int8 runs inference of calibrated models only: `cxr quantize` makes one");
-        p->type = dnnl_u8;
-        return CXR_OK;
+    case CXR_PRECISION_INT8: return choose_int8(p, err);
     }
     return cxr_fail(err, CXR_EUSAGE, "cpu backend: unknown precision %d", (int)p->o.precision);
 }

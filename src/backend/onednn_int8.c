@@ -4,14 +4,19 @@
  *
  * The first convolution reads the pixels themselves, normalising folded into its weights. Four neighbouring pixels become the
  * channels of one, so that its stride of 2 becomes 1 and the kernel's channels fill what the processor multiplies at once; four
- * more channels say where the image is, which keeps the padding of normalised values exact. */
+ * more channels say where the image is, which keeps the padding of normalised values exact. Neighbouring pixels are nearly
+ * equal, so its rounding errors are made to cancel between taps that are near each other, and their sum goes to the bias. */
 #include "backend/onednn_plan.h"
 #include "base/mem.h"
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MOST 127 /* of a weight, either sign */
 #define MARK 117 /* the value that says "image": its weights are then about as large as the pixels' */
+#define GREY 120 /* of a pixel, about: the middle of a radiograph */
+
+#define ALIKE 0.95 /* correlation of pixels side by side */
 
 /* The node whose peak decides on the step of a node's value. */
 static const cxr_node *measured(const cxr_graph *g, int node)
@@ -36,7 +41,7 @@ static bool reads_pixels(const cxr_graph *g, int conv)
     return g->nodes[g->nodes[conv].in[0]].op == CXR_OP_NORMALIZE;
 }
 
-bool cxr_int8_ready(const cxr_graph *g, int first, int last)
+cxr_status cxr_int8_ready(const cxr_graph *g, int first, int last, bool *yes, cxr_error *err)
 {
     bool ready = true;
     for (int i = first; i <= last; i++) {
@@ -50,11 +55,13 @@ bool cxr_int8_ready(const cxr_graph *g, int first, int last)
         }
     }
     cxr_fused *groups = cxr_mem_new((size_t)(last - first + 1), sizeof *groups);
-    const int count = groups == NULL ? 0 : cxr_graph_fuse(g, first, last, groups);
+    if (groups == NULL) return cxr_mem_fail(err, "the list of convolutions");
+    const int count = cxr_graph_fuse(g, first, last, groups);
     for (int i = 0; i < count; i++)
         if (g->nodes[groups[i].node].op == CXR_OP_CONV) ready &= g->nodes[groups[i].output].peak > 0.0f;
     cxr_mem_free(groups);
-    return ready && count > 0;
+    *yes = ready;
+    return CXR_OK;
 }
 
 /* ---- Weights ---- */
@@ -119,6 +126,51 @@ static void round_row(int8_t *q, const double *v, rows r)
     }
 }
 
+/* Correlation of the pixels of two taps; `alike` has it by the distance of rows and columns, k x k. */
+static double alike_at(const double *alike, int k, int a, int b)
+{
+    return alike[abs(a / k - b / k) * k + abs(a % k - b % k)];
+}
+
+/* The move of one step from a tap to another that lessens most what errors with these slopes cost; false: none does. */
+static bool best_move(const int8_t *q, const double *slope, const double *alike, int k, int *up, int *down)
+{
+    double least = -1e-6;
+    *up = -1;
+    for (int i = 0; i < k * k; i++)
+        for (int j = 0; j < k * k; j++) {
+            const double cost = slope[i] - slope[j] + 1.0 - alike_at(alike, k, i, j);
+            if (cost >= least || q[i] >= MOST || q[j] <= -MOST) continue;
+            least = cost;
+            *up = i;
+            *down = j;
+        }
+    return *up >= 0;
+}
+
+/* Moves roundings of a k x k kernel of pixels, v in steps, between taps, which keeps its sum, as long as that lessens d' A d: the
+ * square of what errors d of weights add to an image whose pixels correlate as A says. */
+static void settle(int8_t *q, const double *v, const double *alike, int k)
+{
+    double slope[CXR_INT8_KERNEL * CXR_INT8_KERNEL] = {0.0};
+    int up, down;
+    for (int i = 0; i < k * k; i++)
+        for (int j = 0; j < k * k; j++) slope[i] += alike_at(alike, k, i, j) * ((double)q[j] - v[j]);
+    for (int moves = 0; moves < 4 * k * k && best_move(q, slope, alike, k, &up, &down); moves++) {
+        q[up]++;
+        q[down]--;
+        for (int i = 0; i < k * k; i++) slope[i] += alike_at(alike, k, i, up) - alike_at(alike, k, i, down);
+    }
+}
+
+/* What rounding takes from a row of pixel and mark where the image is grey. */
+static double lost_of(const int8_t *q, const double *v, size_t taps)
+{
+    double lost = 0.0;
+    for (size_t i = 0; i < taps; i++) lost += GREY * (v[i] - (double)q[i]) + MARK * (v[taps + i] - (double)q[taps + i]);
+    return lost;
+}
+
 /* Rows of pixel and mark, k x k each, to (8, b, b): the weight of pixel (y, x) belongs to block (y / 2, x / 2). */
 static void spread(int8_t *to, const int8_t *row, size_t k)
 {
@@ -136,7 +188,20 @@ typedef struct fill_job {
     int8_t *to;
     double *room; /* of each thread */
     size_t row, spread;
+    double alike[CXR_INT8_KERNEL * CXR_INT8_KERNEL];
 } fill_job;
+
+/* A row of pixel and mark; returns what its bias lacks, in steps. */
+static double fill_pixels(const fill_job *job, int8_t *to, const double *v)
+{
+    int8_t q[2 * CXR_INT8_KERNEL * CXR_INT8_KERNEL];
+    const rows r = rows_of(job->p->g, job->w->node);
+    const int k = job->p->g->nodes[job->w->node].kernel;
+    round_row(q, v, r);
+    settle(q, v, job->alike, k);
+    spread(to, q, (size_t)k);
+    return lost_of(q, v, r.each);
+}
 
 static void fill_rows(void *ctx, int index, int count)
 {
@@ -152,10 +217,12 @@ static void fill_rows(void *ctx, int index, int count)
         const double scale = w->batchnorm >= 0 ? cxr_fold_scale(g, job->p->params, w->batchnorm, o, &bias) : 1.0;
         real_row(g, w->node, job->p->params + param->offset + o * each, scale, v);
         for (size_t i = 0; i < job->row; i++) v[i] *= in / (double)w->steps[o];
-        int8_t small[2 * CXR_INT8_KERNEL * CXR_INT8_KERNEL], *q = job->to + o * (job->spread > 0 ? job->spread : job->row);
-        round_row(job->spread > 0 ? small : q, v, rows_of(g, w->node));
-        if (job->spread > 0) spread(q, small, (size_t)g->nodes[w->node].kernel);
-        w->bias[o] = (float)((double)bias / (double)w->steps[o]);
+        double lost = 0.0;
+        if (job->spread > 0)
+            lost = fill_pixels(job, job->to + o * job->spread, v);
+        else
+            round_row(job->to + o * job->row, v, rows_of(g, w->node));
+        w->bias[o] = (float)((double)bias / (double)w->steps[o] + lost);
     }
 }
 
@@ -165,6 +232,7 @@ dnnl_status_t cxr_int8_fill(const cxr_program *p, cxr_weight *w, int8_t **plain)
     const size_t k = (size_t)p->g->nodes[w->node].kernel, blocks = (k + 1) / 2 * ((k + 1) / 2);
     fill_job job = {.p = p, .w = w, .row = r.groups * r.each};
     if (reads_pixels(p->g, w->node)) job.spread = 8 * blocks;
+    for (size_t i = 0; job.spread > 0 && i < k * k; i++) job.alike[i] = pow(ALIKE, hypot((double)(i / k), (double)(i % k)));
     const size_t each = job.spread > 0 ? job.spread : job.row;
     job.to = cxr_mem_new_raw((size_t)p->g->nodes[w->node].shape.c, each);
     job.room = cxr_mem_new_raw((size_t)p->o.threads * job.row, sizeof *job.room);

@@ -234,7 +234,7 @@ void cxr_lower_train(cxr_lowering *l);
 #define CXR_INT8_KERNEL 11 /* the largest first convolution, its side */
 
 /* Whether the span's convolutions can run in 8 bits: all that they read and write was calibrated. */
-bool cxr_int8_ready(const cxr_graph *g, int first, int last);
+CXR_MUST_CHECK cxr_status cxr_int8_ready(const cxr_graph *g, int first, int last, bool *yes, cxr_error *err);
 /* A convolution of x; it adds to `other`, which it overwrites, where the group has a sum. */
 cxr_value cxr_lower_int8(cxr_lowering *l, const cxr_fused *group, cxr_value x, cxr_value other);
 /* The value of a node as real numbers. */

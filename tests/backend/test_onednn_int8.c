@@ -9,6 +9,7 @@
 
 #include "agree.h"
 #include "backend/onednn.h"
+#include "backend/onednn_plan.h"
 #include "base/mem.h"
 #include "golden.h"
 #include "graph/params.h"
@@ -23,6 +24,10 @@
  * 10 / 255 / sqrt(12) = 1.1 %, weights as much; errors of independent layers add in the square: sqrt(20) of them for the last. */
 #define ONE_LAYER 0.02
 #define NETWORK   0.10
+/* Of the first convolution's output for an image without edges: errors of weights, and of rounding the output. */
+#define SMOOTH 0.025
+/* Nothing but f32 rounding; an output in 8 bits shows what is more than half of 1 / 127. */
+#define FLAT 1e-3
 
 static const cxr_backend *const cpu = &cxr_backend_cpu;
 static cxr_error error;
@@ -228,6 +233,130 @@ static void test_sums_of_kernels_stay(void **state)
     cxr_graph_free(&g);
 }
 
+#define SIDE   48
+#define PLANES 64
+#define SPOTS  ((SIDE / 2) * (SIDE / 2))
+
+/* One image through a first convolution; false where the processor has no such kernels. */
+static bool run_image(const cxr_backend *b, const cxr_graph *g, float *params, const uint8_t *pixels, cxr_precision precision,
+                      float *out)
+{
+    const cxr_compile_opts o = {.mode = CXR_INFER, .max_batch = 1, .threads = 1, .precision = precision};
+    cxr_program *p = NULL;
+    cxr_tensor *in = NULL;
+    const cxr_tensor *y = NULL;
+    const cxr_status st = b->compile(&p, g, 1, g->node_count - 1, params, &o, &error);
+    if (st != CXR_OK) {
+        assert_int_equal(st, CXR_EUNAVAILABLE);
+        return false;
+    }
+    must(b->tensor_new(&in, CXR_U8, 1, g->nodes[0].shape, &error));
+    must(b->tensor_write(in, 1, pixels, &error));
+    must(b->forward(p, in, 0, &y, &error));
+    must(b->tensor_read(y, out, &error));
+    b->tensor_free(&in);
+    b->close(&p);
+    return true;
+}
+
+/* Whether a spot's window lies inside the image. */
+static bool inside(size_t spot)
+{
+    const size_t y = spot / (SIDE / 2), x = spot % (SIDE / 2);
+    return y >= 2 && x >= 2 && y < SIDE / 2 - 1 && x < SIDE / 2 - 1;
+}
+
+/* Makes a kernel of 7 x 7 blind to what is flat or a ramp. */
+static void blind(float *w)
+{
+    double sum = 0.0, down = 0.0, right = 0.0;
+    for (int i = 0; i < 49; i++) {
+        sum += (double)w[i];
+        down += (double)w[i] * (i / 7 - 3);
+        right += (double)w[i] * (i % 7 - 3);
+    }
+    for (int i = 0; i < 49; i++) w[i] -= (float)(sum / 49.0 + down / 196.0 * (i / 7 - 3) + right / 196.0 * (i % 7 - 3));
+}
+
+static double amplitude(const cxr_graph *g, const float *x, const float *minus)
+{
+    double sum = 0.0;
+    size_t count = 0;
+    for (size_t i = 0; i < PLANES * SPOTS; i++) {
+        if (!inside(i % SPOTS)) continue;
+        sum += pow((double)x[i] - (minus == NULL ? 0.0 : (double)minus[i]), 2.0);
+        count++;
+    }
+    return sqrt(sum / (double)count) / (double)g->nodes[g->node_count - 1].peak;
+}
+
+/* A first convolution of an image that swings by `swing` about the middle grey, in both precisions; `tilt` adds to the sums of
+ * kernels what the middle grey hides. Returns the error as a part of `peak` of the output, 0: of its amplitude; -1: no int8. */
+static double error_of_smooth(double swing, double tilt, double peak)
+{
+    static float ref[PLANES * SPOTS], got[PLANES * SPOTS];
+    uint8_t pixels[SIDE * SIDE];
+    const float mean[3] = {0.485f, 0.456f, 0.406f}, std[3] = {0.229f, 0.224f, 0.225f};
+    cxr_graph g = {0};
+    const int x = cxr_graph_normalize(&g, cxr_graph_input(&g, SIDE, SIDE), mean, std);
+    const int conv = cxr_graph_conv(&g, x, "conv1", PLANES, 7, 2, 3);
+    float *params = cxr_params_new(&g);
+    assert_true(g.status == CXR_OK && params != NULL);
+    cxr_keyed_params(&g, params, SEED);
+    float *w = params + cxr_graph_param(&g, conv, CXR_WEIGHT)->offset;
+    for (size_t i = 0; i < (size_t)PLANES * 3; i++) blind(w + i * 49);
+    for (size_t o = 0; o < PLANES; o++)
+        for (size_t c = 0; c < 2; c++) { /* the middle grey is as far below the first channel's mean as above the second's */
+            const double grey = (120.0 / 255.0 - (double)mean[c]) / (double)std[c];
+            for (size_t i = 0; i < 49; i++) w[(o * 3 + c) * 49 + i] += (float)(tilt * (double)o / grey * (c == 0 ? 1.0 : -1.0));
+        }
+    for (int i = 0; i < SIDE * SIDE; i++)
+        pixels[i] = (uint8_t)lrint(120.0 + swing * sin(i / SIDE / 12.0) * sin(i % SIDE / 10.0));
+    assert_true(run_image(&cxr_backend_reference, &g, params, pixels, CXR_PRECISION_F32, ref));
+    g.nodes[conv].peak = peak > 0.0 ? (float)peak : 1.0f;
+    const double size = amplitude(&g, ref, NULL);
+    if (!(peak > 0.0)) g.nodes[conv].peak = (float)(5.0 * size);
+    const bool here = run_image(cpu, &g, params, pixels, CXR_PRECISION_INT8, got);
+    const double gap = here ? amplitude(&g, got, ref) * (peak > 0.0 ? 1.0 : 5.0) : -1.0;
+    cxr_mem_free(params);
+    cxr_graph_free(&g);
+    return gap;
+}
+
+/* Kernels that see nothing flat make little of a smooth image, and their rounded weights must add little to it. Errors that do
+ * not cancel between taps add three times as much. */
+static void test_errors_of_weights_cancel_on_smooth_images(void **state)
+{
+    (void)state;
+    const double gap = error_of_smooth(50.0, 0.0, 0.0);
+    if (!(gap <= SMOOTH)) fail_msg("error %.4f of the output, limit %.4f", gap, SMOOTH);
+}
+
+/* The middle grey comes out as 0 here; sums of rounded weights that are off make something of it. */
+static void test_the_middle_grey_is_exact(void **state)
+{
+    (void)state;
+    const double gap = error_of_smooth(0.0, 0.001, 0.1);
+    if (!(gap <= FLAT)) fail_msg("off by %.5f of the range, limit %.5f", gap, FLAT);
+}
+
+/* Memory that runs out is not a missing calibration. */
+static void test_says_when_memory_runs_out(void **state)
+{
+    (void)state;
+    cxr_graph g;
+    (void)open_network(&g);
+    calibrate(&g);
+    bool ready = false;
+    must(cxr_int8_ready(&g, 1, g.node_count - 1, &ready, &error));
+    assert_true(ready);
+    cxr_mem_fail_at(0);
+    assert_int_equal(cxr_int8_ready(&g, 1, g.node_count - 1, &ready, &error), CXR_ENOMEM);
+    assert_true(cxr_mem_fail_fired());
+    cxr_mem_fail_at(-1);
+    cxr_graph_free(&g);
+}
+
 static void is_fast(void *user, const cxr_node *node, const char *kernel)
 {
     int *convolutions = user;
@@ -287,6 +416,9 @@ int main(void)
         cmocka_unit_test(test_the_border_is_exact),
         cmocka_unit_test(test_a_batch_gives_the_bits_of_its_first_images),
         cmocka_unit_test(test_sums_of_kernels_stay),
+        cmocka_unit_test(test_errors_of_weights_cancel_on_smooth_images),
+        cmocka_unit_test(test_the_middle_grey_is_exact),
+        cmocka_unit_test(test_says_when_memory_runs_out),
         cmocka_unit_test(test_every_convolution_has_an_8_bit_kernel),
         cmocka_unit_test(test_refuses_what_it_cannot_do),
     };
