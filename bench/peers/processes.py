@@ -27,7 +27,7 @@ def predict_memory(s, row):
 def contention(s, row, stage):
     """The figure with a neighbour that never rests, over the figure alone."""
     options = ("--freeze", "none", "--no-limit") if stage == "step" else ("--no-limit",)
-    alone = lambda: s.bench(stage, "f32", 64, *options, seconds=0.5)
+    alone = lambda: s.bench(stage, "f32", 64, *options, seconds=0.3)
 
     def beside():
         neighbour = subprocess.Popen([sys.executable, "-c", "while True: pass"])
