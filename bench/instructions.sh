@@ -1,7 +1,7 @@
 #!/bin/bash
 # instructions.sh [--out FILE.md] [CXR]: instructions that cxr executes, which noise cannot touch: of `predict` of one image, start
 # included, and of a training step of 4 images, backbone frozen and nothing frozen, as the difference of a run of two steps and one
-# of one step. f32, one thread, 32 x 32 pixels, random weights, phantoms, kernels by a fixed rule. Counted by perf where the
+# of one step. f32, one thread, 32 x 32 pixels, random weights from a file, phantoms, kernels by a fixed rule. Counted by perf where the
 # processor lets it, else by callgrind, which lacks AVX-512: oneDNN falls back to AVX2 there. Prints CSV; --out also writes
 # Markdown.
 set -eu
@@ -31,7 +31,7 @@ count() {
         perf stat -x, -o "$work/count" -e instructions:u "$@" >/dev/null 2>"$work/err" || { cat "$work/err" >&2; return 1; }
         awk -F, '/instructions/ { print $1 }' "$work/count"
     else
-        timeout -s KILL 200 valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" >/dev/null 2>"$work/err" ||
+        valgrind --tool=callgrind --callgrind-out-file=/dev/null "$@" >/dev/null 2>"$work/err" ||
             { cat "$work/err" >&2; return 1; }
         awk '/Collected/ { print $NF }' "$work/err"
     fi
@@ -39,20 +39,22 @@ count() {
 
 # step FREEZE: the instructions of a second step.
 step() {
-    local options=(--weights none --freeze "$1" --epochs 1 --batch-size 4 --size 32 --threads 1 --deterministic --group-by none --quiet)
     local one two
-    one=$(count "$cxr" train "$work/one" "${options[@]}" --out "$work/$1-one")
-    two=$(count "$cxr" train "$work/two" "${options[@]}" --out "$work/$1-two")
+    one=$(count "$cxr" train "$work/one" "${options[@]}" --weights "$model" --freeze "$1" --out "$work/$1-one")
+    two=$(count "$cxr" train "$work/two" "${options[@]}" --weights "$model" --freeze "$1" --out "$work/$1-two")
     echo $((two - one))
 }
 
 # Two classes: half as many images of each.
 "$cxr" phantom --out "$work/one" --train 2 --val 1 --size 64 >/dev/null
 "$cxr" phantom --out "$work/two" --train 4 --val 1 --size 64 >/dev/null
+options=(--epochs 1 --batch-size 4 --size 32 --threads 1 --deterministic --group-by none --quiet)
+"$cxr" train "$work/one" "${options[@]}" --weights none --out "$work/run" >/dev/null
+model=$work/run/weights/best.safetensors
 frozen=$(step backbone)
 free=$(step none)
 image=$(find "$work/one/train" -name '*.jpeg' | sort | head -n 1)
-predict=$(count "$cxr" predict --model "$work/none-one/weights/best.safetensors" --threads 1 --deterministic "$image")
+predict=$(count "$cxr" predict --model "$model" --threads 1 --deterministic "$image")
 
 echo "work,instructions,counter,kernels"
 for row in "predict of one image,$predict" "training step of 4 images with the backbone frozen,$frozen" \

@@ -1,5 +1,6 @@
 /* Starting a network from foreign weights: tensors are matched by torchvision's names, all but the head's. */
 #include "base/log.h"
+#include "base/mem.h"
 #include "model/model.h"
 #include "model/parts.h"
 #include <fnmatch.h>
@@ -102,13 +103,45 @@ static cxr_status load_params(cxr_model *m, const cxr_weights *w, const char *pa
     return CXR_OK;
 }
 
-cxr_status cxr_model_load_backbone(cxr_model *m, const char *path, const char *allow_missing, const cxr_hooks *hooks,
-                                   cxr_error *err)
+/* Random values for what `w` will not overwrite: drawing them for everything takes longer than loading it. */
+static cxr_status init_rest(cxr_model *m, const cxr_weights *w, uint64_t seed, cxr_error *err)
+{
+    bool *rest = cxr_mem_new((size_t)m->graph.param_count, sizeof *rest);
+    if (rest == NULL) return cxr_mem_fail(err, "the list of parameters");
+    for (int i = 0; i < m->graph.param_count; i++) {
+        const char *name = m->graph.params[i].name;
+        rest[i] = is_head(name) || cxr_weights_find(w, name) == NULL;
+    }
+    cxr_params_init(&m->graph, m->params, seed, rest);
+    cxr_mem_free(rest);
+    return CXR_OK;
+}
+
+/* seed: of a model that is blank so far; NULL: what the file lacks keeps its values. */
+static cxr_status load(cxr_model *m, const char *path, const char *allow_missing, const uint64_t *seed, const cxr_hooks *hooks,
+                       cxr_error *err)
 {
     cxr_weights w;
     cxr_status st = cxr_weights_open(&w, path, err);
+    if (st == CXR_OK && seed != NULL) st = init_rest(m, &w, *seed, err);
     if (st == CXR_OK) st = load_params(m, &w, path, allow_missing, hooks, err);
     if (st == CXR_OK) warn_unexpected(m, &w, path, hooks);
     cxr_weights_free(&w);
+    return st;
+}
+
+cxr_status cxr_model_load_backbone(cxr_model *m, const char *path, const char *allow_missing, const cxr_hooks *hooks,
+                                   cxr_error *err)
+{
+    return load(m, path, allow_missing, NULL, hooks, err);
+}
+
+cxr_status cxr_model_start(cxr_model **out, const cxr_train_opts *o, const char *const *classes, int count,
+                           const cxr_hooks *hooks, cxr_error *err)
+{
+    if (o->weights == NULL) return cxr_model_build(out, o, classes, count, err);
+    cxr_status st = cxr_model_blank(out, o, classes, count, err);
+    if (st == CXR_OK) st = load(*out, o->weights, o->allow_missing, &o->seed, hooks, err);
+    if (st != CXR_OK) cxr_model_close(out);
     return st;
 }

@@ -39,6 +39,9 @@ CXR_MUST_CHECK cxr_status cxr_model_build(cxr_model **out, const cxr_train_opts 
  * warning. Unexpected ones are listed as a warning; fc.* and num_batches_tracked are expected to be left over. */
 CXR_MUST_CHECK cxr_status cxr_model_load_backbone(cxr_model *m, const char *path, const char *allow_missing,
                                                   const cxr_hooks *hooks, cxr_error *err);
+/* A network as training begins: the backbone from the file o->weights, where one is named; random parameters elsewhere. */
+CXR_MUST_CHECK cxr_status cxr_model_start(cxr_model **out, const cxr_train_opts *o, const char *const *classes, int count,
+                                          const cxr_hooks *hooks, cxr_error *err);
 /* Writes the model file. `extra` (may be NULL) are further tensors and `extra_meta` further metadata pairs, which a checkpoint
  * adds to the model it holds. */
 CXR_MUST_CHECK cxr_status cxr_model_write(const cxr_model *m, const char *path, const cxr_weight_out *extra, size_t extra_count,

@@ -218,10 +218,7 @@ static cxr_status write_receipt(run *r, const char *args, cxr_error *err)
 
 static cxr_status build_model(run *r, const cxr_train_opts *o, cxr_error *err)
 {
-    cxr_status st = cxr_model_build(&r->model, o, (const char *const *)r->data.classes, r->data.class_count, err);
-    if (st == CXR_OK && o->weights != NULL)
-        st = cxr_model_load_backbone(r->model, o->weights, o->allow_missing, &r->hooks, err);
-    return st;
+    return cxr_model_start(&r->model, o, (const char *const *)r->data.classes, r->data.class_count, &r->hooks, err);
 }
 
 static cxr_status create_folder(const run *r, cxr_error *err)

@@ -381,6 +381,15 @@ static void backbone_loads(void **state)
         const bool kept = strncmp(p->name, "fc.", 3) == 0 || strcmp(p->name, "layer4.1.conv2.weight") == 0;
         assert_memory_equal(to->params + p->offset, (kept ? fresh : from)->params + p->offset, p->count * sizeof(float));
     }
+    o.weights = in_scratch("foreign");
+    o.allow_missing = "layer3.*";
+    cxr_model *started = NULL;
+    assert_int_equal(cxr_model_start(&started, &o, names, 2, &hooks, &err), CXR_EDATA);
+    assert_null(started);
+    o.allow_missing = "layer4.*";
+    assert_int_equal(cxr_model_start(&started, &o, names, 2, &hooks, &err), CXR_OK);
+    assert_memory_equal(started->params, to->params, to->graph.float_count * sizeof(float));
+    cxr_model_close(&started);
     cxr_model_close(&from);
     cxr_model_close(&to);
     cxr_model_close(&fresh);
