@@ -52,7 +52,7 @@ def timed(run, least=0.5):
     return statistics.median(runs)
 
 
-def fastest(contenders, tolerance=1.15):
+def fastest(contenders, tolerance=1.08):
     """The contenders that one measurement of each leaves in the race."""
     first = {name: measure() for name, measure in contenders.items()}
     limit = tolerance * min(first.values())

@@ -14,6 +14,7 @@ class Setting:
     def __init__(self, a, scratch):
         self.cxr, self.threads, self.quick, self.scratch = a.cxr, a.threads, a.quick, scratch
         self.rounds = a.rounds
+        os.environ["XDG_CACHE_HOME"] = self.path("cache")  # kernels are chosen now, not on some busier day
         self.data = a.data or self._phantoms()
         self.phantoms = not a.data
         self.weights = a.weights
