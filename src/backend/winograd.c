@@ -6,6 +6,7 @@
 #include "backend/winograd.h"
 #include "backend/onednn_plan.h"
 #include "backend/winograd_lines.h"
+#include <stdatomic.h>
 
 #define LANES     16
 #define POSITIONS 36
@@ -16,19 +17,30 @@
 #define BLOCK     (160 * 1024)  /* floats of transformed tiles in a thread's cache */
 #define SHARED    (1280 * 1024) /* floats of transformed tiles in the cache of all threads */
 #define SIDE      64            /* of a block of the weights' gradient */
+#define STRIP     32            /* tiles that a thread transforms at a time */
 
 static size_t least(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
-static size_t whole(size_t count, size_t step)
+static size_t pieces_of(size_t count, size_t step)
 {
-    return (count + step - 1) / step * step;
+    return (count + step - 1) / step;
 }
 
+static size_t whole(size_t count, size_t step)
+{
+    return pieces_of(count, step) * step;
+}
+
+typedef struct job job;
+
+/* Makes piece `index` of the work of the moment, in thread `thread`. */
+typedef void piece(const job *j, size_t index, size_t thread);
+
 /* One pass. Backward data is a forward pass of `in` and `out` exchanged, with the weights turned round. */
-typedef struct job {
+struct job {
     size_t n, in, out, h, w, across, each, tiles; /* tiles: in a row, an image, all */
     int threads;
     bool turned;
@@ -37,7 +49,10 @@ typedef struct job {
     float *v, *u, *own;              /* scratch: of all threads, and each thread's own */
     size_t own_count;                /* floats of a thread's own */
     size_t first, count, room, side; /* tiles of the moment, of at most `room`; see cxr_winograd_weights() */
-} job;
+    piece *work;
+    size_t pieces;
+    atomic_size_t taken; /* pieces */
+};
 
 static job describe(const cxr_winograd *c, bool turned)
 {
@@ -50,6 +65,24 @@ static job describe(const cxr_winograd *c, bool turned)
     j.each = j.across * ((c->h + 3) / 4);
     j.tiles = j.each * j.n;
     return j;
+}
+
+/* Threads take pieces as they get to them: one whose core another program uses as well takes fewer. No result depends on who
+ * made it. */
+static void take_pieces(void *ctx, int index, int count)
+{
+    job *j = ctx;
+    (void)count;
+    for (size_t k = atomic_fetch_add(&j->taken, 1); k < j->pieces; k = atomic_fetch_add(&j->taken, 1))
+        j->work(j, k, (size_t)index);
+}
+
+static void share(job *j, piece *work, size_t pieces)
+{
+    j->work = work;
+    j->pieces = pieces;
+    atomic_store(&j->taken, 0);
+    cxr_team_run(j->threads, take_pieces, j);
 }
 
 /* ---- Tiles ---- */
@@ -220,31 +253,26 @@ static size_t weights_apart(const job *j)
     return j->in * COLUMNS + PAD;
 }
 
-WIDE static void make_weights(void *ctx, int index, int count)
+WIDE static void make_weights(const job *j, size_t index, size_t thread)
 {
-    const job *j = ctx;
-    const size_t groups = j->in / LANES, all = whole(j->out, COLUMNS) / COLUMNS * groups;
-    for (size_t k = (size_t)index; k < all; k += (size_t)count) {
-        const size_t o = k / groups * COLUMNS, i = k % groups * LANES, columns = least(COLUMNS, j->out - o);
-        float *u = j->u + o / COLUMNS * POSITIONS * weights_apart(j) + i * columns;
-        weights_block(j, i, i + LANES, o, columns, u, weights_apart(j));
-    }
+    const size_t groups = j->in / LANES, o = index / groups * COLUMNS, i = index % groups * LANES;
+    const size_t columns = least(COLUMNS, j->out - o);
+    (void)thread;
+    weights_block(j, i, i + LANES, o, columns, j->u + o / COLUMNS * POSITIONS * weights_apart(j) + i * columns,
+                  weights_apart(j));
 }
 
-WIDE static void run_blocks_of_tiles(void *ctx, int index, int count)
+WIDE static void run_block_of_tiles(const job *j, size_t index, size_t thread)
 {
-    const job *j = ctx;
-    const size_t step = tiles_in_block(j), v_apart = step * j->in + PAD, m_apart = step * COLUMNS + PAD;
-    float *v = j->own + (size_t)index * j->own_count, *m = v + POSITIONS * v_apart;
-    for (size_t first = (size_t)index * step; first < j->tiles; first += (size_t)count * step) {
-        const size_t here = least(step, j->tiles - first);
-        tiles_in(j, j->x, j->in, first, here, false, v, v_apart);
-        for (size_t o = 0; o < j->out; o += COLUMNS) {
-            const size_t columns = least(COLUMNS, j->out - o);
-            const float *u = j->u + o / COLUMNS * POSITIONS * weights_apart(j);
-            all_positions(j, whole(here, ROWS), columns, j->in, v, v_apart, u, weights_apart(j), m, m_apart, false);
-            tiles_out(j, first, here, o, columns, m, m_apart);
-        }
+    const size_t step = tiles_in_block(j), first = index * step, here = least(step, j->tiles - first);
+    const size_t v_apart = step * j->in + PAD, m_apart = step * COLUMNS + PAD;
+    float *v = j->own + thread * j->own_count, *m = v + POSITIONS * v_apart;
+    tiles_in(j, j->x, j->in, first, here, false, v, v_apart);
+    for (size_t o = 0; o < j->out; o += COLUMNS) {
+        const size_t columns = least(COLUMNS, j->out - o);
+        const float *u = j->u + o / COLUMNS * POSITIONS * weights_apart(j);
+        all_positions(j, whole(here, ROWS), columns, j->in, v, v_apart, u, weights_apart(j), m, m_apart, false);
+        tiles_out(j, first, here, o, columns, m, m_apart);
     }
 }
 
@@ -255,27 +283,24 @@ static size_t tiles_apart(const job *j)
     return whole(j->tiles, ROWS) * j->in + PAD;
 }
 
-WIDE static void make_tiles(void *ctx, int index, int count)
+WIDE static void make_tiles(const job *j, size_t index, size_t thread)
 {
-    const job *j = ctx;
-    const size_t first = j->tiles * (size_t)index / (size_t)count, last = j->tiles * (size_t)(index + 1) / (size_t)count;
-    tiles_in(j, j->x, j->in, first, last - first, false, j->v + first * j->in, tiles_apart(j));
+    const size_t t = index * STRIP;
+    (void)thread;
+    tiles_in(j, j->x, j->in, t, least(STRIP, j->tiles - t), false, j->v + t * j->in, tiles_apart(j));
 }
 
-WIDE static void run_blocks_of_weights(void *ctx, int index, int count)
+WIDE static void run_block_of_weights(const job *j, size_t index, size_t thread)
 {
-    const job *j = ctx;
     const size_t rows = whole(j->tiles, ROWS), u_apart = CHUNK * COLUMNS + PAD, m_apart = rows * COLUMNS + PAD;
-    float *u = j->own + (size_t)index * j->own_count, *m = u + POSITIONS * u_apart;
-    for (size_t o = (size_t)index * COLUMNS; o < j->out; o += (size_t)count * COLUMNS) {
-        const size_t columns = least(COLUMNS, j->out - o);
-        for (size_t i = 0; i < j->in; i += CHUNK) {
-            const size_t here = least(CHUNK, j->in - i);
-            weights_block(j, i, i + here, o, columns, u, u_apart);
-            all_positions(j, rows, columns, here, j->v + i, tiles_apart(j), u, u_apart, m, m_apart, i > 0);
-        }
-        tiles_out(j, 0, j->tiles, o, columns, m, m_apart);
+    const size_t o = index * COLUMNS, columns = least(COLUMNS, j->out - o);
+    float *u = j->own + thread * j->own_count, *m = u + POSITIONS * u_apart;
+    for (size_t i = 0; i < j->in; i += CHUNK) {
+        const size_t here = least(CHUNK, j->in - i);
+        weights_block(j, i, i + here, o, columns, u, u_apart);
+        all_positions(j, rows, columns, here, j->v + i, tiles_apart(j), u, u_apart, m, m_apart, i > 0);
     }
+    tiles_out(j, 0, j->tiles, o, columns, m, m_apart);
 }
 
 /* ---- Both ---- */
@@ -299,9 +324,15 @@ static size_t divide(job *j, float *scratch)
 
 static void run(job *j, float *scratch)
 {
+    const size_t columns = pieces_of(j->out, COLUMNS);
     (void)divide(j, scratch);
-    cxr_team_run(j->threads, few_tiles(j) ? make_tiles : make_weights, j);
-    cxr_team_run(j->threads, few_tiles(j) ? run_blocks_of_weights : run_blocks_of_tiles, j);
+    if (few_tiles(j)) {
+        share(j, make_tiles, pieces_of(j->tiles, STRIP));
+        share(j, run_block_of_weights, columns);
+    } else {
+        share(j, make_weights, columns * (j->in / LANES));
+        share(j, run_block_of_tiles, pieces_of(j->tiles, tiles_in_block(j)));
+    }
 }
 
 void cxr_winograd_forward(const cxr_winograd *c, const float *x, const float *weights, float *y, float *scratch)
@@ -325,12 +356,12 @@ void cxr_winograd_data(const cxr_winograd *c, const float *dy, const float *weig
 /* ---- Backward to the weights ---- */
 
 /* Tiles and gradients of `count` tiles, in v (tile, in) and u (tile, out). */
-WIDE static void make_pairs(void *ctx, int index, int count)
+WIDE static void make_pairs(const job *j, size_t index, size_t thread)
 {
-    const job *j = ctx;
-    const size_t from = j->count * (size_t)index / (size_t)count, here = j->count * (size_t)(index + 1) / (size_t)count - from;
-    tiles_in(j, j->x, j->in, j->first + from, here, false, j->v + from * j->in, j->room * j->in + PAD);
-    tiles_in(j, j->dy, j->out, j->first + from, here, true, j->u + from * j->out, j->room * j->out + PAD);
+    const size_t t = index * STRIP, here = least(STRIP, j->count - t);
+    (void)thread;
+    tiles_in(j, j->x, j->in, j->first + t, here, false, j->v + t * j->in, j->room * j->in + PAD);
+    tiles_in(j, j->dy, j->out, j->first + t, here, true, j->u + t * j->out, j->room * j->out + PAD);
 }
 
 /* Adds the gradients of weights o.., i.. (rows x columns of them), summed over all tiles in m. */
@@ -358,21 +389,16 @@ INLINE void weights_out(const job *j, size_t o, size_t i, size_t rows, size_t co
 }
 
 /* Sums the pairs into blocks of side x side weights; a block has its own m where there are more pairs to come. */
-WIDE static void sum_pairs(void *ctx, int index, int count)
+WIDE static void sum_pairs(const job *j, size_t index, size_t thread)
 {
-    const job *j = ctx;
-    const size_t in = (j->in + j->side - 1) / j->side, all = (j->out + j->side - 1) / j->side * in;
-    const bool last = j->first + j->count == j->tiles, once = j->count == j->tiles;
-    for (size_t k = (size_t)index; k < all; k += (size_t)count) {
-        const size_t o = k / in * j->side, i = k % in * j->side;
-        const size_t rows = least(j->side, j->out - o), columns = least(j->side, j->in - i);
-        const size_t apart = j->side * j->side + PAD;
-        float *m = j->own + (once ? (size_t)index : k) * POSITIONS * apart;
-        for (size_t e = 0; e < POSITIONS; e++)
-            matrix(rows, columns, j->count, j->u + e * (j->room * j->out + PAD) + o, 1, j->out,
-                   j->v + e * (j->room * j->in + PAD) + i, j->in, m + e * apart, j->side, j->first > 0);
-        if (last) weights_out(j, o, i, rows, columns, m);
-    }
+    const size_t across = pieces_of(j->in, j->side), o = index / across * j->side, i = index % across * j->side;
+    const size_t rows = least(j->side, j->out - o), columns = least(j->side, j->in - i);
+    const size_t apart = j->side * j->side + PAD;
+    float *m = j->own + (j->count == j->tiles ? thread : index) * POSITIONS * apart;
+    for (size_t e = 0; e < POSITIONS; e++)
+        matrix(rows, columns, j->count, j->u + e * (j->room * j->out + PAD) + o, 1, j->out,
+               j->v + e * (j->room * j->in + PAD) + i, j->in, m + e * apart, j->side, j->first > 0);
+    if (j->first + j->count == j->tiles) weights_out(j, o, i, rows, columns, m);
 }
 
 /* Divides the scratch memory; returns how many floats it takes. */
@@ -401,8 +427,8 @@ void cxr_winograd_weights(const cxr_winograd *c, const float *x, const float *dy
     j.dweights = dweights;
     for (j.first = 0; j.first < j.tiles; j.first += j.count) {
         j.count = least(j.room, j.tiles - j.first);
-        cxr_team_run(j.threads, make_pairs, &j);
-        cxr_team_run(j.threads, sum_pairs, &j);
+        share(&j, make_pairs, pieces_of(j.count, STRIP));
+        share(&j, sum_pairs, pieces_of(j.in, j.side) * pieces_of(j.out, j.side));
     }
 }
 
