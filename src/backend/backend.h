@@ -20,6 +20,7 @@ typedef struct cxr_compile_opts {
                                     the processor has it, else f32. CXR_EUNAVAILABLE when the backend lacks it */
     bool deterministic;          /* kernels by a fixed rule, not by timing them */
     const char *cache_dir;       /* where choices of kernels are remembered; NULL: the rule's. Lent during compile */
+    bool compact;                /* INFER: no layouts of weights that are larger than the weights, at some cost in speed */
     const cxr_program *producer; /* the program whose output will be the input: its layout is adopted; NULL: host tensors */
 } cxr_compile_opts;
 

@@ -65,7 +65,7 @@ static dnnl_status_t conv_describe(dnnl_convolution_desc_t *d, const cxr_lowerin
 static bool winograd_pays(const cxr_lowering *l)
 {
     const cxr_shape s = node_of(l)->shape;
-    return (int64_t)l->plan->n * ((s.h + 3) / 4) * ((s.w + 3) / 4) >= WINOGRAD_TILES;
+    return !l->p->o.compact && (int64_t)l->plan->n * ((s.h + 3) / 4) * ((s.w + 3) / 4) >= WINOGRAD_TILES;
 }
 
 static bool image_alone(const cxr_lowering *l)

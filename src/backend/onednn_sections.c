@@ -123,10 +123,22 @@ cxr_status cxr_sections_plan(cxr_program *p, const dnnl_memory_desc_t *in_md, cx
 
 /* ---- Running ---- */
 
+/* Widens a smaller last slice of inference to a full one, where the input has the room: it computes images before it again, or
+ * what lies behind it for nothing. A plan of its own would want kernels and often weights of its own, which take longer to
+ * make, and memory. */
+static void widen(const cxr_program *p, const cxr_section *s, const cxr_tensor *in, int *from, int *n)
+{
+    const int full = at_most(p->o.max_batch, s->slice);
+    if (p->o.mode == CXR_TRAIN || *n >= full || in->max_batch < full) return;
+    *from = in->n > full ? in->n - full : 0;
+    *n = full;
+}
+
 /* Runs one slice: images from..from + n of `in`. */
 static cxr_status run_slice(cxr_program *p, cxr_section *s, const cxr_tensor *in, int from, int n, cxr_tensor *out,
                             cxr_error *err)
 {
+    widen(p, s, in, &from, &n);
     const dnnl_memory_desc_t md = cxr_md_images(in->md, n);
     cxr_plan *plan = NULL;
     cxr_status st = find_plan(p, s, &md, &plan, err);

@@ -58,8 +58,10 @@ static cxr_status open_programs(cxr_trainer *t, cxr_error *err)
     st = t->backend->compile(&t->frozen, g, 1, cut, t->model->params, &o, err);
     o.producer = t->frozen;
     if (o.precision == CXR_PRECISION_AUTO) o.precision = CXR_PRECISION_F32; /* auto is for what is not trained */
+    o.compact = true; /* the memory of the training program stays beside its own */
     if (st == CXR_OK) st = t->backend->compile(&t->scorer, g, cut + 1, last_node(t), t->model->params, &o, err);
     o.mode = CXR_TRAIN;
+    o.compact = false;
     if (st == CXR_OK) st = open_weights(t, cut, err);
     if (st == CXR_OK) st = t->backend->compile(&t->trainable, g, cut + 1, last_node(t), t->weights, &o, err);
     if (st == CXR_OK) st = t->backend->tensor_new(&t->dout, CXR_F32, max_batch(t), g->nodes[last_node(t)].shape, err);
