@@ -62,8 +62,7 @@ int cxr_exit_status(cxr_status status, int signal);
     }
 #define CXR_OPTION_DETERMINISTIC(F)                                                                                            \
     {                                                                                                                          \
-        F, .name = "deterministic",                                                                                            \
-           .help = "choose kernels by a fixed rule, not by timing them on this machine"                \
+        F, .name = "deterministic", .help = "choose kernels by a fixed rule, not by timing them on this machine"               \
     }
 #define CXR_OPTION_QUIET(F)                                                                                                    \
     {                                                                                                                          \
