@@ -186,8 +186,11 @@ static void test_damaged(void **state)
     put_choice(line, DIRECT);
     const char *tab = strchr(line, '\t');
     const int key = (int)(tab + 1 - line); /* its length */
-    size_t n = (size_t)snprintf(bad, sizeof bad, "Other%s%.*s\n%.*snonsense\n%.*s%s:more\n%.*sjit", line, key - 1, line, key,
-                                line, key, line, DIRECT, key, line);
+    char other[512];
+    memcpy(other, line, sizeof other);
+    other[0] = '?';
+    size_t n = (size_t)snprintf(bad, sizeof bad, "%s%.*s\n%.*snonsense\n%.*s%s:more\n%.*sjit", other, key - 1, line, key, line,
+                                key, line, DIRECT, key, line);
     bad[n++] = '\0';
     bad[n++] = '\xff';
     put(bad, n);
