@@ -18,19 +18,22 @@ static bool same_place(const char *a, const char *b)
     return same;
 }
 
-/* NULL when the run was trained on something else. */
-static char *split_of_run(const char *run, const char *data)
+/* *out is NULL when there is no run, or it was trained on something else. A run that cannot be read is an error: another split
+ * would put its training images into validation. */
+static cxr_status split_of_run(char **out, const char *run, const char *data, cxr_error *err)
 {
+    *out = NULL;
     char *path = cxr_path_join(run, CXR_RUN_ARGS);
+    if (path == NULL) return cxr_mem_fail(err, "a path");
     cxr_saved_opts saved;
-    if (path == NULL || cxr_train_opts_read(&saved, path, NULL) != CXR_OK) {
-        cxr_mem_free(path);
-        return NULL;
-    }
+    const bool there = cxr_path_exists(path);
+    const cxr_status st = there ? cxr_train_opts_read(&saved, path, err) : CXR_OK;
     cxr_mem_free(path);
+    if (!there || st != CXR_OK) return st;
     const bool same = same_place(saved.opts.data, data);
     cxr_saved_opts_free(&saved);
-    return same ? cxr_path_join(run, CXR_RUN_SPLIT) : NULL;
+    if (same && (*out = cxr_path_join(run, CXR_RUN_SPLIT)) == NULL) return cxr_mem_fail(err, "a path");
+    return CXR_OK;
 }
 
 cxr_status cxr_split_find(cxr_dataset *d, const char *data, const char *split_file, const char *run, bool *found,
@@ -38,9 +41,10 @@ cxr_status cxr_split_find(cxr_dataset *d, const char *data, const char *split_fi
 {
     *found = true;
     if (split_file != NULL) return cxr_split_read(d, split_file, err);
-    char *path = run == NULL ? NULL : split_of_run(run, data);
+    char *path = NULL;
+    cxr_status st = run == NULL ? CXR_OK : split_of_run(&path, run, data, err);
     *found = path != NULL;
-    const cxr_status st = path != NULL ? cxr_split_read(d, path, err) : CXR_OK;
+    if (st == CXR_OK && path != NULL) st = cxr_split_read(d, path, err);
     cxr_mem_free(path);
     return st;
 }

@@ -77,11 +77,15 @@ void cxr_optim_step(cxr_optim *o, float *params, const float *grads, double lr)
     }
 }
 
-CLONES void cxr_optim_average(const cxr_optim *o, float *mean, const float *params, double decay)
+CLONES static void move(float *restrict mean, const float *restrict x, size_t count, float share)
+{
+    for (size_t i = 0; i < count; i++) mean[i] += share * (x[i] - mean[i]);
+}
+
+void cxr_optim_average(const cxr_optim *o, float *mean, const float *params, double decay)
 {
     const double t = (double)o->steps, early = (1.0 + t) / (10.0 + t);
-    const float share = (float)(1.0 - (early < decay ? early : decay));
-    for (size_t i = o->first; i < o->first + o->count; i++) mean[i] += share * (params[i] - mean[i]);
+    move(mean + o->first, params + o->first, o->count, (float)(1.0 - (early < decay ? early : decay)));
 }
 
 double cxr_optim_clip(const cxr_optim *o, float *grads, double max_norm)

@@ -280,15 +280,24 @@ static bool read_field(const field *f, cxr_train_opts *o, const json_t *value)
     return false;
 }
 
-static cxr_status read_fields(cxr_train_opts *o, const json_t *root, const char *path, cxr_error *err)
+static const field *find_field(const char *name)
 {
-    if (json_object_size(root) != FIELDS)
-        return cxr_fail(err, CXR_EDATA, "%s: not the arguments of a run: %zu keys instead of %zu", path, json_object_size(root),
-                        FIELDS);
-    for (size_t i = 0; i < FIELDS; i++) {
-        const json_t *value = json_object_get(root, fields[i].name);
-        if (value == NULL || !read_field(&fields[i], o, value))
-            return cxr_fail(err, CXR_EDATA, "%s: \"%s\" is missing or has a wrong value", path, fields[i].name);
+    for (size_t i = 0; i < FIELDS; i++)
+        if (strcmp(fields[i].name, name) == 0) return &fields[i];
+    return NULL;
+}
+
+/* What an earlier version had no option for keeps its default, which is to do as that version did. */
+static cxr_status read_fields(cxr_train_opts *o, json_t *root, const char *path, cxr_error *err)
+{
+    if (json_object_size(root) == 0) return cxr_fail(err, CXR_EDATA, "%s: not the arguments of a run", path);
+    const char *key;
+    json_t *value;
+    json_object_foreach(root, key, value)
+    {
+        const field *f = find_field(key);
+        if (f == NULL) return cxr_fail(err, CXR_EDATA, "%s: \"%s\" is not an option of this version", path, key);
+        if (!read_field(f, o, value)) return cxr_fail(err, CXR_EDATA, "%s: \"%s\" has a wrong value", path, key);
     }
     return CXR_OK;
 }

@@ -75,6 +75,25 @@ static void damaged_arguments_are_refused(void **state)
     free(text);
 }
 
+/* Arguments that an earlier version wrote lack what it did not know. */
+static void an_absent_option_keeps_its_default(void **state)
+{
+    (void)state;
+    static const char few[] = "{\"data\": \"d\", \"out\": \"o\", \"epochs\": 7}";
+    cxr_train_opts want;
+    cxr_train_opts_default(&want);
+    assert_int_equal(cxr_file_write(path, few, strlen(few), &error), CXR_OK);
+    cxr_saved_opts back;
+    if (cxr_train_opts_read(&back, path, &error) != CXR_OK) fail_msg("%s", error.text);
+    assert_int_equal(back.opts.epochs, 7);
+    assert_true(back.opts.layer_decay == 1.0f && back.opts.lr == want.lr && back.opts.head_count == want.head_count);
+    cxr_saved_opts_free(&back);
+    static const char newer[] = "{\"data\": \"d\", \"out\": \"o\", \"not_yet\": 7}";
+    assert_int_equal(cxr_file_write(path, newer, strlen(newer), &error), CXR_OK);
+    assert_int_equal(cxr_train_opts_read(&back, path, &error), CXR_EDATA);
+    assert_non_null(strstr(error.text, "not_yet"));
+}
+
 static void values_out_of_range_are_named(void **state)
 {
     (void)state;
@@ -102,6 +121,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_goes_in_comes_out),
         cmocka_unit_test(damaged_arguments_are_refused),
+        cmocka_unit_test(an_absent_option_keeps_its_default),
         cmocka_unit_test(values_out_of_range_are_named),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -387,6 +387,13 @@ static void evaluation_uses_the_runs_split_and_keeps_the_ledger(void **state)
         assert_int_equal(x->n, counts[i]);
         cxr_metrics_free(&x);
     }
+    const char *args = toy_path("unbroken/args.json"), *aside = toy_path("aside.json");
+    assert_int_equal(rename(args, aside), 0);
+    must(cxr_file_write(args, "{", 1, &error));
+    o.split = "val"; /* by another split these would be training images */
+    assert_int_equal(cxr_evaluate(m, &o, NULL, &x, &error), CXR_EDATA);
+    assert_non_null(strstr(error.text, "args.json"));
+    assert_int_equal(rename(aside, args), 0);
     cxr_model_close(&m);
     char line[512] = "";
     FILE *ledger = fopen(toy_path("unbroken/ledger.csv"), "r");
