@@ -39,7 +39,9 @@ def accuracy(results):
 
 
 def ratios(performance):
-    found = {(row[0], row[1]): row for row in tables(performance)}
+    found = {}
+    for row in tables(performance):
+        found.setdefault((row[0], row[1]), row)  # the ratios come first; what follows names contenders in the same places
     for key, name in RATIOS.items():
         if key in found and not found[key][2].startswith("–"):
             row = found[key]

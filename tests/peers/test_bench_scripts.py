@@ -84,7 +84,8 @@ def check_documents(folder):
     performance, results = os.path.join(folder, "p.md"), os.path.join(folder, "r.md")
     with open(performance, "w") as f:
         f.write("| inference bf16, batch 64 | OpenVINO bf16 | 1.30 (1.2–1.4) | 1 | yes | 880 images/s | 681 (OpenVINO) | 94 % | 1.4 |\n"
-                "| inference int8, batch 64 | OpenVINO int8 | – | | – | – | refused | | |\n")
+                "| inference int8, batch 64 | OpenVINO int8 | – | | – | – | refused | | |\n"
+                "| inference bf16, batch 64 | OpenVINO bf16 | 681 images/s | 670–690 |\n")  # of the table of contenders
     with open(results, "w") as f:
         f.write("| cxr, mean ± sd | 0.8349 ± 0.0105 | 0.92 ± 0.01 |\n| PyTorch, mean ± sd | 0.8355 ± 0.0067 | 0.91 ± 0.02 |\n")
     sys.argv[1:] = [performance, results, path]
