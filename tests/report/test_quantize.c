@@ -41,18 +41,18 @@ static bool quantize(const cxr_quantize_opts *o, cxr_quantize_report *r)
     return st == CXR_OK;
 }
 
-static bool flat(const char *path)
+static bool flat(const char *path, int grey)
 {
     cxr_image img;
     if (cxr_image_new(&img, 40, 40, NULL) != CXR_OK) return false;
-    memset(img.pixels, 115, 40 * 40);
+    memset(img.pixels, grey, 40 * 40);
     const bool ok = cxr_image_write_jpeg(&img, path, 90, NULL) == CXR_OK;
     cxr_image_free(&img);
     return ok;
 }
 
-/* "dull": images of nothing but mean grey to calibrate with, the toy's in validation. */
-static bool dull_create(void)
+/* "dull": images of nothing but one grey to calibrate with, the toy's in validation. */
+static bool dull_create(int grey)
 {
     bool ok = true;
     for (int label = 0; label < 2 && ok; label++)
@@ -63,7 +63,7 @@ static bool dull_create(void)
             for (int i = 0; i < (split == 0 ? 2 : 16) && ok; i++) {
                 (void)snprintf(name, sizeof name, "dull/%s/%c/%d.jpeg", split == 0 ? "train" : "val", 'A' + label, i);
                 ok = split == 0
-                         ? flat(toy_path(name))
+                         ? flat(toy_path(name), grey)
                          : toy_image(toy_path(name), label, cxr_rng_key(9, CXR_FOR_TEST, 7, (uint64_t)(label * 100 + i)));
             }
         }
@@ -73,7 +73,7 @@ static bool dull_create(void)
 static int set_up(void **state)
 {
     (void)state;
-    if (!toy_create() || !dull_create()) return 1;
+    if (!toy_create()) return 1;
     cxr_train_opts o = toy_training("run", "none", 3);
     o.augment = (cxr_augment){0};
     must(cxr_train(&o, NULL, NULL, &error));
@@ -138,13 +138,20 @@ static void test_repeats(void **state)
     assert_string_not_equal(first, other);
 }
 
-/* Ranges of images without a shape clip whatever is in the others. */
+/* Ranges of images without a shape, near the mean grey, clip whatever is in the others. How near depends on what the toy has
+ * taught the network: the first grey that loses is taken. */
 static void test_refuses_a_loss(void **state)
 {
     (void)state;
-    cxr_quantize_opts o = quantize_opts("dull", "dull.safetensors");
+    cxr_quantize_opts o;
     cxr_quantize_report r;
-    const cxr_status st = cxr_quantize(model, &o, NULL, &r, &error);
+    cxr_status st = CXR_OK;
+    for (int grey = 112; st == CXR_OK && grey <= 152; grey += 4) {
+        assert_true(dull_create(grey));
+        o = quantize_opts("dull", "dull.safetensors");
+        (void)unlink(o.out);
+        st = cxr_quantize(model, &o, NULL, &r, &error);
+    }
     assert_false(cxr_path_exists(o.out));
     if (st == CXR_EUNAVAILABLE) return;
     assert_int_equal(st, CXR_EDATA);
