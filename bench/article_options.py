@@ -5,10 +5,9 @@ Usage: article_options.py --cxr PROGRAM --data FOLDER --weights FILE.pth --out F
 
 Trained and read in f32 with nothing said; with each option; and the f32 runs read again in bf16 and, quantised, in int8. Figures
 are of validation and test, mean ± standard deviation over the seeds. "unchanged": each mean is within one standard deviation of
-f32's. "same bits": the weights equal those of the f32 runs, which --cache
-promises. Exit status 1 when that promise is broken, or `cxr quantize` shuts its gate. Runs are kept in OUT/OPTION-SEED, where article_seeds.py finds the f32 runs as
-OUT/article-SEED; each reading of the test split stands in their ledgers. --into also writes the table into the file's part
-"options".
+f32's. "same bits": the weights equal those of the f32 runs, which --cache promises. Exit status 1 when that promise is broken, or
+`cxr quantize` shuts its gate. Runs are kept in OUT/OPTION-SEED, where article_seeds.py finds the f32 runs as OUT/article-SEED; each
+reading of the test split stands in their ledgers. --into also writes the table into the file's part "options".
 """
 import os
 import statistics

@@ -99,6 +99,18 @@ static void man_page(const cxr_command *c, const void *args)
 
 /* ---- Completion (bash) ---- */
 
+/* What may be completed of "word|word|PLACEHOLDER": not the placeholders, which are in capitals. */
+static void print_words(const char *choices)
+{
+    (void)printf(" words=\"");
+    for (const char *p = choices; *p != '\0';) {
+        const size_t n = strcspn(p, "|");
+        if (*p >= 'a' && *p <= 'z') (void)printf("%.*s ", (int)n, p);
+        p += n + (p[n] == '|');
+    }
+    (void)putchar('"');
+}
+
 static void completion_options(const cxr_command *c)
 {
     (void)printf("    %s)\n        options=\"", c->name);
@@ -114,16 +126,7 @@ static void completion_options(const cxr_command *c)
         const bool folder = strcmp(value, "DIR") == 0 || strcmp(value, "RUN") == 0;
         const bool file = strstr(value, "FILE") != NULL;
         (void)printf(") %s", folder ? "kind='folder'" : file ? "kind='file'" : "kind='word'");
-        if (o->words != NULL || strchr(value, '|') != NULL) {
-            (void)printf(" words=\"");
-            for (const char *p = value; *p != '\0';) {
-                const size_t n = strcspn(p, "|");
-                const bool word = *p >= 'a' && *p <= 'z'; /* not a placeholder in capitals */
-                if (word) (void)printf("%.*s ", (int)n, p);
-                p += n + (p[n] == '|');
-            }
-            (void)putchar('"');
-        }
+        if (o->words != NULL || strchr(value, '|') != NULL) print_words(value);
         (void)printf(" ;;\n");
     }
     (void)printf("        esac\n        ;;\n");

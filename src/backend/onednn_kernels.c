@@ -165,7 +165,7 @@ cxr_desc cxr_kernel_grey(cxr_lowering *l)
     if (t.dst.padded_dims[1] != t.dst.dims[1] || conv_describe(&d, l, &(cxr_conv_want){.bias = true}, &t) != dnnl_success)
         return NULL;
     cxr_desc pd = cxr_lower_try(l, &d, NULL, NULL);
-    return pd != NULL && strstr(cxr_desc_kernel(pd), "ref") == NULL ? pd : NULL;
+    return is_fast(pd) ? pd : NULL;
 }
 
 /* ---- Pooling ---- */
@@ -199,7 +199,7 @@ cxr_desc cxr_kernel_maxpool(cxr_lowering *l, const dnnl_memory_desc_t *x, bool *
     const dnnl_post_ops_t post = post_ops(l, false, *relu);
     cxr_desc pd = post != NULL && pool_describe(&d, l, x, NULL) == dnnl_success ? cxr_lower_try(l, &d, post, NULL) : NULL;
     (void)dnnl_post_ops_destroy(post);
-    *relu = pd != NULL && strstr(cxr_desc_kernel(pd), "ref") == NULL;
+    *relu = is_fast(pd);
     return *relu ? pd : cxr_kernel_pool(l, x, NULL);
 }
 

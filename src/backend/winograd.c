@@ -322,35 +322,31 @@ static size_t divide(job *j, float *scratch)
     return shared + threads * j->own_count;
 }
 
-static void run(job *j, float *scratch)
+static void run(const cxr_winograd *c, bool turned, const float *x, const float *weights, float *y, float *scratch)
 {
-    const size_t columns = pieces_of(j->out, COLUMNS);
-    (void)divide(j, scratch);
-    if (few_tiles(j)) {
-        share(j, make_tiles, pieces_of(j->tiles, STRIP));
-        share(j, run_block_of_weights, columns);
+    job j = describe(c, turned);
+    const size_t columns = pieces_of(j.out, COLUMNS);
+    j.x = x;
+    j.weights = weights;
+    j.y = y;
+    (void)divide(&j, scratch);
+    if (few_tiles(&j)) {
+        share(&j, make_tiles, pieces_of(j.tiles, STRIP));
+        share(&j, run_block_of_weights, columns);
     } else {
-        share(j, make_weights, columns * (j->in / LANES));
-        share(j, run_block_of_tiles, pieces_of(j->tiles, tiles_in_block(j)));
+        share(&j, make_weights, columns * (j.in / LANES));
+        share(&j, run_block_of_tiles, pieces_of(j.tiles, tiles_in_block(&j)));
     }
 }
 
 void cxr_winograd_forward(const cxr_winograd *c, const float *x, const float *weights, float *y, float *scratch)
 {
-    job j = describe(c, false);
-    j.x = x;
-    j.weights = weights;
-    j.y = y;
-    run(&j, scratch);
+    run(c, false, x, weights, y, scratch);
 }
 
 void cxr_winograd_data(const cxr_winograd *c, const float *dy, const float *weights, float *dx, float *scratch)
 {
-    job j = describe(c, true);
-    j.x = dy;
-    j.weights = weights;
-    j.y = dx;
-    run(&j, scratch);
+    run(c, true, dy, weights, dx, scratch);
 }
 
 /* ---- Backward to the weights ---- */

@@ -12,8 +12,7 @@ void cxr_rng_permutation(uint64_t key, uint32_t *out, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) out[i] = i;
     for (uint32_t i = n; i > 1; i--) {
-        /* The high half of a 64 x 32 bit product: bias below 2^-32, never a loop. */
-        const uint32_t j = (uint32_t)(((cxr_rng_u64(key, i) >> 32) * i) >> 32);
+        const uint32_t j = cxr_rng_below(key, i, i);
         const uint32_t swap = out[i - 1];
         out[i - 1] = out[j];
         out[j] = swap;

@@ -51,6 +51,12 @@ static inline float cxr_rng_uniform(uint64_t key, uint64_t i)
     return (float)(cxr_rng_u64(key, i) >> 40) * 0x1p-24f;
 }
 
+/* The i-th number of a key in [0, n), n > 0: the high half of a 64 x 32 bit product, with a bias below 2^-32 and never a loop. */
+static inline uint32_t cxr_rng_below(uint64_t key, uint64_t i, uint32_t n)
+{
+    return (uint32_t)(((cxr_rng_u64(key, i) >> 32) * n) >> 32);
+}
+
 /* The i-th standard normal number of a key (Box-Muller, first of the pair). */
 double cxr_rng_normal(uint64_t key, uint64_t i);
 

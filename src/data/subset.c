@@ -49,7 +49,7 @@ void cxr_subset_draw_balanced(const cxr_subset *s, uint32_t *order, uint64_t key
     for (size_t i = 0; i < s->count; i++) fewest = images[s->labels[i]] < fewest ? images[s->labels[i]] : fewest;
     uint64_t draw = 0;
     for (size_t taken = 0; taken < s->count; draw += 2) {
-        const uint32_t i = (uint32_t)(((cxr_rng_u64(key, draw) >> 32) * s->count) >> 32);
+        const uint32_t i = cxr_rng_below(key, draw, (uint32_t)s->count);
         if ((double)cxr_rng_uniform(key, draw + 1) * images[s->labels[i]] < fewest) order[taken++] = i;
     }
 }

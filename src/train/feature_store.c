@@ -2,13 +2,14 @@
 #include "base/grant.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "train/options.h"
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 int cxr_train_views(const cxr_train_opts *o)
 {
-    if (o->mixup > 0.0f || o->cutmix > 0.0f || o->balanced) return 0;
+    if (cxr_train_opts_fresh(o) != NULL) return 0;
     if (!cxr_augment_is_random(&o->augment)) return 1;
     return o->cache_features;
 }

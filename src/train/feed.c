@@ -210,7 +210,7 @@ static void make_order(cxr_feed *f, uint64_t epoch)
 {
     const uint32_t count = (uint32_t)f->o.part->count;
     const uint64_t key = cxr_rng_key(f->o.loader.seed, CXR_FOR_ORDER, epoch, 0);
-    if (f->o.balanced) {
+    if (f->o.loader.replacement) {
         cxr_subset_draw_balanced(f->o.part, f->order, key);
     } else if (f->o.shuffle) {
         cxr_rng_permutation(key, f->order, count);

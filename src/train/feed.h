@@ -17,10 +17,11 @@ typedef struct cxr_feed_opts { /* pointers are lent until close */
     cxr_program *frozen; /* its input are 8-bit pixels */
     const cxr_subset *part;
     cxr_loader_opts loader;
+    /* With loader.replacement images are drawn, each class as often as another. Then, and where they are mixed, no batch comes
+     * again: views is 0 and store is NULL. */
     bool shuffle; /* an order of each epoch's own, and a lone last image joins the batch before it; else in order */
     bool skip_unreadable;
-    bool balanced;       /* images are drawn with replacement, each class as often as another; views and store are 0 */
-    float mixup, cutmix; /* as cxr_mix_draw's; views and store are 0 */
+    float mixup, cutmix; /* as cxr_mix_draw's */
     int views;           /* epoch e sees view e % views of each image; 0: view e */
     /* Of the frozen program's outputs, as cxr_backend's keep_save gives them: view v of image i is record v * part->count + i.
      * NULL: none are kept. Taken, also when opening fails. */

@@ -7,7 +7,7 @@ static double weight_of(const cxr_loss *loss, int c)
 }
 
 /* share times the mean loss; share times its gradient is added to dlogp. */
-static double add_share(const cxr_loss *loss, const float *logp, const int *labels, int n, double part, float *dlogp)
+static double add_share(const cxr_loss *loss, const float *logp, const int *labels, int n, double share, float *dlogp)
 {
     double total_weight = 0.0, sum = 0.0;
     for (int i = 0; i < n; i++) total_weight += weight_of(loss, labels[i]);
@@ -16,9 +16,9 @@ static double add_share(const cxr_loss *loss, const float *logp, const int *labe
         for (int c = 0; c < loss->classes; c++) {
             const int at = i * loss->classes + c;
             const double target = spread + (c == labels[i] ? 1.0 - (double)loss->smoothing : 0.0);
-            const double share = part * (target * weight_of(loss, c) / total_weight);
-            if (share != 0.0) sum -= share * (double)logp[at]; /* 0 x -infinity must stay 0 */
-            if (dlogp != NULL) dlogp[at] -= (float)share;
+            const double weight = share * (target * weight_of(loss, c) / total_weight);
+            if (weight != 0.0) sum -= weight * (double)logp[at]; /* 0 x -infinity must stay 0 */
+            if (dlogp != NULL) dlogp[at] -= (float)weight;
         }
     }
     return sum;

@@ -8,26 +8,28 @@
 
 cxr_status cxr_optim_open(cxr_optim *o, const cxr_graph *g, int cut, const cxr_train_opts *opts, cxr_error *err)
 {
-    *o = (cxr_optim){.kind = opts->optimizer,
-                     .momentum = opts->momentum,
-                     .weight_decay = opts->weight_decay,
-                     .layer_decay = opts->layer_decay,
-                     .graph = g};
+    *o = (cxr_optim){.kind = opts->optimizer, .momentum = opts->momentum, .weight_decay = opts->weight_decay, .graph = g};
     o->first_param = g->param_count;
     for (int i = g->param_count - 1; i >= 0 && g->params[i].node > cut; i--) o->first_param = i;
     o->first = o->first_param < g->param_count ? g->params[o->first_param].offset : g->float_count;
     o->count = g->float_count - o->first;
     o->m = cxr_mem_new(o->count, sizeof(float));
     o->v = o->kind == CXR_SGD ? NULL : cxr_mem_new(o->count, sizeof(float));
-    if (o->m != NULL && (o->v != NULL || o->kind == CXR_SGD)) return CXR_OK;
-    cxr_optim_close(o);
-    return cxr_mem_fail(err, "the optimiser's state");
+    o->shares = cxr_mem_new((size_t)(g->param_count - o->first_param), sizeof *o->shares);
+    if (o->m == NULL || (o->v == NULL && o->kind != CXR_SGD) || o->shares == NULL) {
+        cxr_optim_close(o);
+        return cxr_mem_fail(err, "the optimiser's state");
+    }
+    for (int i = o->first_param; i < g->param_count; i++)
+        o->shares[i - o->first_param] = pow((double)opts->layer_decay, cxr_graph_depth(g, g->params[i].node));
+    return CXR_OK;
 }
 
 void cxr_optim_close(cxr_optim *o)
 {
     cxr_mem_free(o->m);
     cxr_mem_free(o->v);
+    cxr_mem_free(o->shares);
     *o = (cxr_optim){0};
 }
 
@@ -68,7 +70,7 @@ void cxr_optim_step(cxr_optim *o, float *params, const float *grads, double lr)
     for (int i = o->first_param; i < o->graph->param_count; i++) {
         const cxr_param *p = &o->graph->params[i];
         if (!cxr_param_learnable(p)) continue;
-        const double rate = lr * pow((double)o->layer_decay, cxr_graph_depth(o->graph, p->node));
+        const double rate = lr * o->shares[i - o->first_param];
         if (o->kind == CXR_SGD) {
             sgd(o, p, params + p->offset, grads + p->offset, rate);
         } else {

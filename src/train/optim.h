@@ -8,9 +8,9 @@ typedef struct cxr_optim {
     cxr_optimizer kind;
     float momentum;         /* SGD */
     float weight_decay;     /* added to the gradient (Adam, SGD), or decoupled (AdamW; not of norms and biases) */
-    float layer_decay;      /* factor of the learning rate for each stage between a parameter and the head */
     const cxr_graph *graph; /* lent */
     int first_param;        /* parameters from here on are trained */
+    double *shares;         /* of the learning rate, by parameter from first_param on: layer decay, by stages from the head */
     size_t first, count;    /* their floats: [first, first + count) of the canonical arrays */
     float *m, *v;           /* count each: first and second moments; SGD keeps its velocity in m and has no v */
     uint64_t steps;

@@ -147,6 +147,13 @@ static cxr_status check_field(const field *f, const cxr_train_opts *o, cxr_error
     return CXR_OK;
 }
 
+const char *cxr_train_opts_fresh(const cxr_train_opts *o)
+{
+    if (o->balanced) return "balanced";
+    if (o->mixup > 0.0f) return "mixup";
+    return o->cutmix > 0.0f ? "cutmix" : NULL;
+}
+
 cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err)
 {
     if (o->data == NULL || o->out == NULL || *o->out == '\0')
@@ -164,12 +171,10 @@ cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err)
     if (o->cache_features > 0 && strcmp(o->freeze, "none") == 0)
         return cxr_fail(err, CXR_EUSAGE, "cache_features is %d and freeze is none: without a frozen part nothing can be kept",
                         o->cache_features);
-    if (o->cache_features > 0 && (o->mixup > 0.0f || o->cutmix > 0.0f || o->balanced))
+    const char *fresh = cxr_train_opts_fresh(o);
+    if (o->cache_features > 0 && fresh != NULL)
         return cxr_fail(err, CXR_EUSAGE, "cache_features is %d with %s: each epoch's batches are new, nothing can be kept",
-                        o->cache_features,
-                        o->balanced       ? "balanced"
-                        : o->mixup > 0.0f ? "mixup"
-                                          : "cutmix");
+                        o->cache_features, fresh);
     return CXR_OK;
 }
 

@@ -100,7 +100,6 @@ static cxr_status open_feed(cxr_feed **out, const cxr_trainer *t, cxr_subset *pa
                                         .hooks = t->hooks},
                              .shuffle = training,
                              .skip_unreadable = t->opts->skip_unreadable,
-                             .balanced = training && t->opts->balanced,
                              .mixup = training ? t->opts->mixup : 0.0f,
                              .cutmix = training ? t->opts->cutmix : 0.0f,
                              .views = views,
