@@ -236,7 +236,7 @@ static cxr_status scan(const cxr_command *c, int argc, char **argv, seen *list, 
         if (code == '?' || code == ':') return bad_option(c, code, argv, err);
         const int index = option_index(c, code);
         list[(*count)++] = (seen){index, optarg};
-        given->options |= UINT64_C(1) << index;
+        given->options[index] = given->any_option = true;
     }
     given->operands = argv + optind;
     given->operand_count = argc - optind;
@@ -275,7 +275,7 @@ cxr_status cxr_args_parse(const cxr_command *c, int argc, char **argv, void *arg
 bool cxr_args_given(const cxr_command *c, const cxr_given *given, const char *option)
 {
     for (int i = 0; i < c->option_count; i++) {
-        if (strcmp(c->options[i].name, option) == 0) return (given->options >> i & 1) != 0;
+        if (strcmp(c->options[i].name, option) == 0) return given->options[i];
     }
     return false;
 }

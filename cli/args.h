@@ -6,7 +6,7 @@
 #include "cxr/cxr.h"
 #include <stdio.h>
 
-#define CXR_MAX_OPTIONS 64
+#define CXR_MAX_OPTIONS 128
 
 typedef enum cxr_arg_kind {
     CXR_ARG_FLAG, /* bool; takes no value */
@@ -53,7 +53,8 @@ typedef struct cxr_given {
     char **operands; /* lent from argv */
     int operand_count;
     bool help;
-    uint64_t options; /* bit i: options[i] was given */
+    bool options[CXR_MAX_OPTIONS]; /* which of the command's were given */
+    bool any_option;
 } cxr_given;
 
 typedef struct cxr_example {

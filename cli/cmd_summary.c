@@ -132,7 +132,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     summary_args *a = args;
     const bool file = given->operand_count > 0;
     cxr_model *model = NULL;
-    if (file && given->options != 0)
+    if (file && given->any_option)
         return cxr_fail(err, CXR_EUSAGE, "give either a model file or --arch and its options: the file knows its network");
     if (!file && !a->network) return cxr_fail(err, CXR_EUSAGE, "MODEL-FILE or --arch NAME is missing");
     cxr_status st = file ? cxr_model_open(&model, given->operands[0], err) : cxr_model_new(&model, &a->opts, a->classes, err);

@@ -331,7 +331,7 @@ static cxr_status check(const train_args *a, const cxr_given *given, cxr_error *
     if (given->operand_count > 0)
         return cxr_fail(err, CXR_EUSAGE, "DATA '%s' cannot be given with --resume: the run knows its data", given->operands[0]);
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
-        bool allowed = (given->options >> i & 1) == 0;
+        bool allowed = !given->options[i];
         for (int k = 0; allowed_with_resume[k] != NULL; k++) allowed |= strcmp(options[i].name, allowed_with_resume[k]) == 0;
         if (!allowed)
             return cxr_fail(err, CXR_EUSAGE, "--%s cannot be given with --resume: the run keeps its settings", options[i].name);
