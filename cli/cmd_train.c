@@ -95,6 +95,12 @@ static const cxr_option options[] = {
      .low = 0.01,
      .high = 0.5,
      .help = "share of the training patients that becomes validation when val/ is missing or too small"},
+    {.name = "train-images",
+     FILLS(opts.train_images),
+     .value = "N",
+     .low = 0,
+     .high = 1e9,
+     .help = "train with N of the training images, drawn by the seed, classes in their shares; 0: all"},
     CXR_OPTION_SKIP_UNREADABLE(FILLS(opts.skip_unreadable)),
     CXR_OPTION_MAX_PIXELS(FILLS(opts.limits.max_pixels)),
 

@@ -11,11 +11,12 @@ _cxr()
     case $verb in
     help) options=$verbs kind='word' words=$verbs ;;
     train)
-        options="--recipe --group-by --val-fraction --skip-unreadable --max-pixels --size --resize --flip --rotate --crop-scale --brightness --contrast --zoom --gamma --noise --jpeg-quality --erase --arch --weights --allow-missing --head --dropout --freeze --epochs --batch-size --optimizer --lr --layer-decay --schedule --momentum --weight-decay --clip-norm --ema --mixup --cutmix --label-smoothing --class-weights --balanced --early-stop --seed --out --name --resume --checkpoint-seconds --device --precision --threads --cache --cache-features --deterministic --quiet --verbose --help"
+        options="--recipe --group-by --val-fraction --train-images --skip-unreadable --max-pixels --size --resize --flip --rotate --crop-scale --brightness --contrast --zoom --gamma --noise --jpeg-quality --erase --arch --weights --allow-missing --head --dropout --freeze --epochs --batch-size --optimizer --lr --layer-decay --schedule --momentum --weight-decay --clip-norm --ema --mixup --cutmix --label-smoothing --class-weights --balanced --early-stop --seed --out --name --resume --checkpoint-seconds --device --precision --threads --cache --cache-features --deterministic --quiet --verbose --help"
         case $prev in
         --recipe) kind='word' words="article " ;;
         --group-by) kind='word' ;;
         --val-fraction) kind='word' ;;
+        --train-images) kind='word' ;;
         --max-pixels) kind='word' ;;
         --size) kind='word' ;;
         --resize) kind='word' words="squash fit crop " ;;

@@ -129,6 +129,7 @@ typedef struct cxr_train_opts {
     const char *data;     /* folder with train/ [val/ test/], of class folders, or a CSV    required           */
     const char *group_by; /* "auto", "none", "column:NAME" or a POSIX extended regex        default "auto"     */
     double val_fraction;  /* share of training groups carved for validation       0.01..0.5 default 0.1        */
+    int train_images;     /* how many of the training images are used; 0 = all    0..1e9    default 0          */
     bool skip_unreadable; /* count and list unreadable images instead of stopping           default false      */
     cxr_limits limits;
     /* input */

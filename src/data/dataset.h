@@ -53,6 +53,11 @@ typedef struct cxr_split_report {
  * keyed by `seed`, becomes validation. Every class gets at least one validation group. CXR_EDATA when that is impossible. */
 CXR_MUST_CHECK cxr_status cxr_dataset_split(cxr_dataset *d, double val_fraction, uint64_t seed, cxr_split_report *report,
                                             cxr_error *err);
+/* Leaves `images` of the training split, drawn by `seed` so that classes keep their shares to within an image and none is
+ * empty, and gives the others CXR_SPLIT_NONE; adds to the report's reason. With one seed, fewer images are a part of more.
+ * CXR_EUSAGE: fewer images than classes, or more than there are. */
+CXR_MUST_CHECK cxr_status cxr_dataset_thin(cxr_dataset *d, size_t images, uint64_t seed, cxr_split_report *report,
+                                           cxr_error *err);
 /* `path,label,split,group` with a header, RFC 4180. read: sets each sample's split by key; a sample the file lacks gets
  * CXR_SPLIT_NONE; a key the data set lacks, or another label, is CXR_EDATA. */
 CXR_MUST_CHECK cxr_status cxr_split_write(const cxr_dataset *d, const char *path, cxr_error *err);

@@ -203,6 +203,7 @@ static cxr_status open_dataset(run *r, const cxr_train_opts *o, cxr_split_report
 {
     cxr_status st = cxr_dataset_open(&r->data, o->data, o->group_by, err);
     if (st == CXR_OK) st = cxr_dataset_split(&r->data, o->val_fraction, o->seed, report, err);
+    if (st == CXR_OK && o->train_images > 0) st = cxr_dataset_thin(&r->data, (size_t)o->train_images, o->seed, report, err);
     return st;
 }
 

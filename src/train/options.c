@@ -34,6 +34,7 @@ static const field fields[] = {
     {"out", TEXT, AT(out), 0, 0, NULL},
     {"group_by", TEXT, AT(group_by), 0, 0, NULL},
     {"val_fraction", DOUBLE, AT(val_fraction), 0.01, 0.5, NULL},
+    {"train_images", INT, AT(train_images), 0, 1e9, NULL},
     {"skip_unreadable", BOOLEAN, AT(skip_unreadable), 0, 1, NULL},
     {"max_pixels", U64, AT(limits.max_pixels), 1, 1e12, NULL},
     {"max_bytes", U64, AT(limits.max_bytes), 1, 1e12, NULL},

@@ -92,6 +92,7 @@ static void print_train(const cxr_train_opts *o)
     (void)printf("\noptimizer=%d lr=%g decay=%g momentum=%g smoothing=%g class_weights=%d clip=%g schedule=%d\n",
                  (int)o->optimizer, (double)o->lr, (double)o->weight_decay, (double)o->momentum, (double)o->label_smoothing,
                  o->class_weights, (double)o->clip_norm, (int)o->schedule);
+    (void)printf("train_images=%d\n", o->train_images);
     (void)printf("layer_decay=%g ema=%g mixup=%g cutmix=%g balanced=%d\n", (double)o->layer_decay, (double)o->ema,
                  (double)o->mixup, (double)o->cutmix, o->balanced);
     (void)printf("precision=%d cache=%d features=%d deterministic=%d\n", (int)o->precision, (int)o->cache, o->cache_features,

@@ -240,6 +240,72 @@ static void a_large_patient_does_not_fill_validation(void **state)
     cxr_mem_free(path);
 }
 
+/* A table that is split, and of whose training images some are kept. */
+static cxr_dataset thinned(size_t images, uint64_t seed, uint64_t shuffle)
+{
+    cxr_dataset d = table_of((int[]){40, 90}, 4, 0, NULL, shuffle);
+    cxr_split_report report = split_well(&d, 0.1, 9);
+    cxr_error err = {0};
+    if (cxr_dataset_thin(&d, images, seed, &report, &err) != CXR_OK) fail_msg("%s", err.text);
+    assert_non_null(strstr(report.reason, "training images were drawn"));
+    return d;
+}
+
+static void fewer_images_keep_shares_and_are_part_of_more(void **state)
+{
+    (void)state;
+    cxr_dataset all = table_of((int[]){40, 90}, 4, 0, NULL, 1);
+    (void)split_well(&all, 0.1, 9);
+    const size_t train = cxr_dataset_count(&all, CXR_SPLIT_TRAIN, -1);
+    const double share = (double)cxr_dataset_count(&all, CXR_SPLIT_TRAIN, 0) / (double)train;
+    cxr_dataset before = thinned(2, 5, 1);
+    for (int c = 0; c < 2; c++) assert_int_equal(cxr_dataset_count(&before, CXR_SPLIT_TRAIN, c), 1);
+    for (size_t n = 3; n <= train; n++) {
+        cxr_dataset d = thinned(n, 5, n);
+        assert_int_equal(cxr_dataset_count(&d, CXR_SPLIT_TRAIN, -1), n);
+        assert_true(fabs((double)cxr_dataset_count(&d, CXR_SPLIT_TRAIN, 0) - share * (double)n) <= 1.0);
+        for (size_t i = 0; i < d.count; i++) {
+            const cxr_split was = all.samples[i].split, is = d.samples[i].split;
+            assert_true(was == is || (was == CXR_SPLIT_TRAIN && is == CXR_SPLIT_NONE));
+            assert_true(before.samples[i].split != CXR_SPLIT_TRAIN || is == CXR_SPLIT_TRAIN);
+        }
+        cxr_dataset_close(&before);
+        before = d;
+    }
+    cxr_dataset_close(&before);
+    cxr_dataset_close(&all);
+}
+
+static void the_seed_says_which_images(void **state)
+{
+    (void)state;
+    cxr_dataset a = thinned(50, 5, 1), b = thinned(50, 6, 1);
+    size_t same = 0;
+    for (size_t i = 0; i < a.count; i++) same += a.samples[i].split == CXR_SPLIT_TRAIN && b.samples[i].split == CXR_SPLIT_TRAIN;
+    assert_true(same > 0 && same < 30); /* of 50: some 50^2 / train by chance */
+    cxr_dataset_close(&a);
+    cxr_dataset_close(&b);
+}
+
+static void too_few_and_too_many_images_are_refused(void **state)
+{
+    (void)state;
+    cxr_dataset d = table_of((int[]){40, 90}, 4, 0, NULL, 1);
+    cxr_split_report report = split_well(&d, 0.1, 9);
+    cxr_error err = {0};
+    const size_t train = cxr_dataset_count(&d, CXR_SPLIT_TRAIN, -1);
+    assert_int_equal(cxr_dataset_thin(&d, 1, 1, &report, &err), CXR_EUSAGE);
+    assert_non_null(strstr(err.text, "training with 1 images: 2 (one of each class) to"));
+    assert_int_equal(cxr_dataset_thin(&d, train + 1, 1, &report, &err), CXR_EUSAGE);
+    assert_int_equal(cxr_dataset_thin(&d, train, 1, &report, &err), CXR_OK);
+    assert_int_equal(cxr_dataset_count(&d, CXR_SPLIT_TRAIN, -1), train);
+    cxr_dataset_close(&d);
+    d = table_of((int[]){2, 90}, 1, 0, "train", 1);
+    assert_int_equal(cxr_dataset_thin(&d, 3, 1, &report, &err), CXR_OK);
+    assert_int_equal(cxr_dataset_count(&d, CXR_SPLIT_TRAIN, 0), 1); /* a share of less than one image */
+    cxr_dataset_close(&d);
+}
+
 static void a_split_file_is_read_back(void **state)
 {
     (void)state;
@@ -327,6 +393,7 @@ static void every_allocation_can_fail(void **state)
         cxr_split_report report;
         cxr_mem_fail_at(n);
         cxr_status st = cxr_dataset_split(&d, 0.2, 1, &report, NULL);
+        if (st == CXR_OK) st = cxr_dataset_thin(&d, cxr_dataset_count(&d, CXR_SPLIT_TRAIN, -1), 1, &report, NULL);
         if (st == CXR_OK) st = cxr_split_write(&d, path, NULL);
         if (st == CXR_OK) st = cxr_split_read(&d, path, NULL);
         fired = cxr_mem_fail_fired();
@@ -347,6 +414,9 @@ int main(void)
         cmocka_unit_test(given_splits_stay),
         cmocka_unit_test(every_class_gets_a_validation_patient_or_it_stops),
         cmocka_unit_test(a_large_patient_does_not_fill_validation),
+        cmocka_unit_test(fewer_images_keep_shares_and_are_part_of_more),
+        cmocka_unit_test(the_seed_says_which_images),
+        cmocka_unit_test(too_few_and_too_many_images_are_refused),
         cmocka_unit_test(a_split_file_is_read_back),
         cmocka_unit_test(split_files_that_do_not_fit_are_refused),
         cmocka_unit_test(the_fingerprint_covers_names_labels_splits_and_sizes),

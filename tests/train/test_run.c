@@ -408,6 +408,41 @@ static void evaluation_uses_the_runs_split_and_keeps_the_ledger(void **state)
     (void)fclose(ledger);
 }
 
+/* Those left out are in no split, before and after a stop, and the model's own training images are the few. */
+static void few_images_are_the_training_split(void **state)
+{
+    (void)state;
+    cxr_train_opts o = toy_opts("run");
+    o.train_images = 10;
+    must(cxr_train(&o, NULL, NULL, &error));
+    move("few");
+    breaker b = {.at = 3};
+    const cxr_hooks hooks = breaking(&b);
+    assert_int_equal(cxr_train(&o, &hooks, NULL, &error), CXR_ESTOPPED);
+    must(cxr_resume(toy_path("run"), 0, NULL, NULL, &error));
+    move("few-stopped");
+    same_weights(toy_path("few"), toy_path("few-stopped"));
+    cxr_model *m = NULL;
+    must(cxr_model_open(&m, toy_path("few/weights/last.safetensors"), &error));
+    cxr_evaluate_opts e;
+    cxr_evaluate_opts_default(&e);
+    e.data = toy_path("data");
+    static const char *const splits[] = {"train", "val", "test", "all"};
+    static const size_t counts[] = {10, 32, 10, 84};
+    for (int i = 0; i < 4; i++) {
+        cxr_metrics *x = NULL;
+        e.split = splits[i];
+        must(cxr_evaluate(m, &e, NULL, &x, &error));
+        assert_int_equal(x->n, counts[i]);
+        cxr_metrics_free(&x);
+    }
+    cxr_model_close(&m);
+    o = toy_opts("many");
+    o.train_images = 43;
+    assert_int_equal(cxr_train(&o, NULL, NULL, &error), CXR_EUSAGE);
+    assert_false(cxr_path_exists(toy_path("many")));
+}
+
 static void a_changed_data_set_is_not_resumed(void **state)
 {
     (void)state;
@@ -440,6 +475,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(bad_options_are_named),
         cmocka_unit_test(a_run_in_use_is_not_resumed),
         cmocka_unit_test(evaluation_uses_the_runs_split_and_keeps_the_ledger),
+        cmocka_unit_test(few_images_are_the_training_split),
         cmocka_unit_test(a_changed_data_set_is_not_resumed),
     };
     if (!toy_create()) return 1;
