@@ -48,7 +48,7 @@ step() {
 # Two classes: half as many images of each.
 "$cxr" phantom --out "$work/one" --train 2 --val 1 --size 64 >/dev/null
 "$cxr" phantom --out "$work/two" --train 4 --val 1 --size 64 >/dev/null
-options=(--epochs 1 --batch-size 4 --size 32 --threads 1 --deterministic --group-by none --quiet)
+options=(--recipe article --epochs 1 --batch-size 4 --size 32 --threads 1 --deterministic --group-by none --quiet)
 "$cxr" train "$work/one" "${options[@]}" --weights none --out "$work/run" >/dev/null
 model=$work/run/weights/best.safetensors
 frozen=$(step backbone)

@@ -103,7 +103,6 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     evaluate_args *a = args;
     cxr_model *model = NULL;
     cxr_metrics *metrics = NULL;
-    if (a->model == NULL) return cxr_fail(err, CXR_EUSAGE, "--model FILE is missing");
     a->opts.data = given->operands[0];
     a->opts.run.device = a->device;
     a->opts.run.threads = cxr_threads(a->opts.run.threads);
@@ -113,7 +112,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
 
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);
     cxr_console_catch_signals();
-    cxr_status st = cxr_model_open(&model, a->model, err);
+    cxr_status st = cxr_open_model(&model, a->model, err);
     if (st == CXR_OK) st = cxr_evaluate(model, &a->opts, hooks, &metrics, err);
     cxr_console_close();
     if (st == CXR_OK) {
@@ -129,16 +128,16 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
 const cxr_command cxr_command_evaluate = {
     .name = "evaluate",
     .summary = "measure a model on a data set",
-    .synopsis = {"--model FILE [OPTION]... DATA"},
+    .synopsis = {"[OPTION]... DATA"},
     .about =
         "Prints a model's figures on one split of DATA, which is laid out as for cxr train: accuracy, balanced accuracy, "
         "sensitivity, specificity, predictive values, F1, areas under the ROC and the precision-recall curve, loss, and the "
         "confusion matrix. Preprocessing, classes and threshold come from the model file. Classes are matched by name; a "
         "class that the model does not know stops.",
     .examples = {{"figures on the test split, also as files",
-                  "cxr evaluate --model runs/article/weights/best.safetensors chest_xray --out runs/article/test"},
+                  "cxr evaluate --model runs/finetune/weights/best.safetensors chest_xray --out runs/article/test"},
                  {"the validation images that a run carved out of train/",
-                  "cxr evaluate --model runs/article/weights/best.safetensors chest_xray --split val --split-file "
+                  "cxr evaluate --model runs/finetune/weights/best.safetensors chest_xray --split val --split-file "
                   "runs/article/split.csv"}},
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -183,7 +183,7 @@ static void on_row(void *user, const cxr_prediction *p)
 static cxr_status classify(predict_args *a, const paths *p, const cxr_hooks *hooks, cxr_error *err)
 {
     cxr_model *model = NULL;
-    cxr_status st = cxr_model_open(&model, a->model, err);
+    cxr_status st = cxr_open_model(&model, a->model, err);
     if (st != CXR_OK) return st;
     sink s = {.model = model, .format = (format)a->format, .width = (int)strlen("prediction")};
     for (int k = 0; k < cxr_model_class_count(model); k++) {
@@ -203,7 +203,6 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
 {
     predict_args *a = args;
     paths p = {0};
-    if (a->model == NULL) return cxr_fail(err, CXR_EUSAGE, "--model FILE is missing");
     a->opts.device = a->device;
     a->opts.threads = cxr_threads(a->opts.threads);
     a->opts.precision = a->precision;
@@ -220,16 +219,16 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
 const cxr_command cxr_command_predict = {
     .name = "predict",
     .summary = "classify images",
-    .synopsis = {"--model FILE [OPTION]... PATH..."},
+    .synopsis = {"[OPTION]... PATH..."},
     .about =
         "Prints the class and the probabilities of each image. PATH is a JPEG or PNG file, a folder (searched for images, "
         "in byte order of names), or - for a list of paths on standard input, one per line. Everything about "
         "preprocessing comes from the model file.\n\n"
         "An image that cannot be read is reported on standard error with the reason; the rest goes on, and the exit status "
         "is 65 at the end.",
-    .examples = {{"a folder, as a table", "cxr predict --model runs/article/weights/best.safetensors chest_xray/test/NORMAL"},
+    .examples = {{"a folder, as a table", "cxr predict --model runs/finetune/weights/best.safetensors chest_xray/test/NORMAL"},
                  {"a list from find, one JSON object per line",
-                  "find chest_xray -name '*.jpeg' | cxr predict -m runs/article/weights/best.safetensors --format jsonl -"}},
+                  "find chest_xray -name '*.jpeg' | cxr predict -m runs/finetune/weights/best.safetensors --format jsonl -"}},
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .operand_min = 1,

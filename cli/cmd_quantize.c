@@ -54,7 +54,6 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     quantize_args *a = args;
     cxr_model *model = NULL;
     cxr_quantize_report report = {0};
-    if (a->model == NULL) return cxr_fail(err, CXR_EUSAGE, "--model FILE is missing");
     if (a->opts.out == NULL) return cxr_fail(err, CXR_EUSAGE, "--out FILE is missing");
     a->opts.data = given->operands[0];
     a->opts.run.device = a->device;
@@ -62,7 +61,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
 
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);
     cxr_console_catch_signals();
-    cxr_status st = cxr_model_open(&model, a->model, err);
+    cxr_status st = cxr_open_model(&model, a->model, err);
     if (st == CXR_OK) st = cxr_quantize(model, &a->opts, hooks, &report, err);
     cxr_console_close();
     if (report.n > 0) print_report(&report);
@@ -73,7 +72,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
 const cxr_command cxr_command_quantize = {
     .name = "quantize",
     .summary = "prepare a model to run in int8",
-    .synopsis = {"--model FILE --out FILE [OPTION]... DATA"},
+    .synopsis = {"--out FILE [OPTION]... DATA"},
     .about = "Measures, on training images of DATA, which range each activation of the network needs, and writes the model "
              "with these ranges. The file holds the same weights as before: every other precision runs from it unchanged, and "
              "--precision int8 runs from it too.\n\n"
@@ -81,7 +80,7 @@ const cxr_command cxr_command_quantize = {
              "and the share of equal decisions are printed. A model that loses more than --max-loss is refused with exit "
              "status 65 and nothing is written. The test images are not read.",
     .examples = {{"a run's best model, measured on the run's own validation images",
-                  "cxr quantize --model runs/article/weights/best.safetensors chest_xray --out "
+                  "cxr quantize --model runs/finetune/weights/best.safetensors chest_xray --out "
                   "runs/article/weights/int8.safetensors"},
                  {"then, many images fast",
                   "cxr predict --model runs/article/weights/int8.safetensors --precision int8 chest_xray/test"}},

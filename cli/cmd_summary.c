@@ -148,7 +148,7 @@ const cxr_command cxr_command_summary = {
     .synopsis = {"MODEL-FILE", "--arch NAME [OPTION]..."},
     .about = "Prints the network of a model file, or of an architecture by name: each layer with its output shape, learnable "
              "parameters, whether training changes them, and the cost of one image in GFLOP (a multiply-add counts as two).",
-    .examples = {{"a trained model", "cxr summary runs/article/weights/best.safetensors"},
+    .examples = {{"a trained model", "cxr summary runs/finetune/weights/best.safetensors"},
                  {"what --freeze layer3 leaves to train", "cxr summary --arch resnet18 --freeze layer3"}},
     .options = options,
     .option_count = sizeof options / sizeof *options,

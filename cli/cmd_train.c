@@ -9,42 +9,28 @@
 typedef struct train_args {
     cxr_train_opts opts;
     const char *recipe, *weights, *out, *name, *resume;
-    unsigned optimizer, schedule, resize, device, precision, cache;
+    unsigned optimizer, schedule, class_weights, resize, device, precision, cache;
     char *cache_dir;
     cxr_talk talk;
 } train_args;
 
 /* ---- Recipes ---- */
 
-/* The published experiment, which is also what the library's defaults hold. */
-static void article(cxr_train_opts *o)
-{
-    cxr_train_opts_default(o);
-}
-
-static const struct recipe {
-    const char *name;
-    void (*apply)(cxr_train_opts *o);
-} recipes[] = {{"article", article}};
-
-static const char *const recipe_words[] = {"article", NULL};
+static const char *const recipe_words[] = {"finetune", "article", NULL};
 
 static const char *use_recipe(void *args, const char *text)
 {
     train_args *a = args;
-    for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++) {
-        if (strcmp(recipes[i].name, text) != 0) continue;
-        recipes[i].apply(&a->opts);
-        a->opts.recipe = a->recipe = recipes[i].name;
-        a->optimizer = a->opts.optimizer;
-        a->schedule = a->opts.schedule;
-        a->resize = a->opts.preprocess.rule;
-        a->device = a->opts.device;
-        a->precision = a->opts.precision;
-        a->cache = a->opts.cache;
-        return NULL;
-    }
-    return "the name of a recipe: article";
+    if (cxr_train_opts_recipe(&a->opts, text, NULL) != CXR_OK) return "the name of a recipe: finetune or article";
+    a->recipe = a->opts.recipe;
+    a->optimizer = a->opts.optimizer;
+    a->schedule = a->opts.schedule;
+    a->class_weights = a->opts.class_weights;
+    a->resize = a->opts.preprocess.rule;
+    a->device = a->opts.device;
+    a->precision = a->opts.precision;
+    a->cache = a->opts.cache;
+    return NULL;
 }
 
 static void show_recipe(const void *args, char *out, size_t room)
@@ -65,13 +51,15 @@ static void show_head(const void *args, char *out, size_t room)
 static void defaults(void *args)
 {
     train_args *a = args;
-    (void)use_recipe(a, "article");
+    (void)use_recipe(a, recipe_words[0]);
     a->weights = "imagenet";
 }
 
 /* ---- Options ---- */
 
 #define FILLS(field) CXR_FILLS(train_args, field)
+
+static const char *const switch_words[] = {"off", "on", NULL};
 
 static const cxr_option options[] = {
     {.name = "recipe",
@@ -175,9 +163,9 @@ static const cxr_option options[] = {
     {.name = "weights",
      .letter = 'w',
      FILLS(weights),
-     .value = "imagenet|none|FILE",
-     .help = "where the backbone starts: torchvision's ImageNet weights (fetched once), random, or a .pth, .pt or .safetensors "
-             "file"},
+     .value = "imagenet|cxr|none|FILE",
+     .help = "where the backbone starts: torchvision's ImageNet weights (fetched once), the model of chest X-rays that comes "
+             "with cxr, random, or a .pth, .pt or .safetensors file"},
     {.name = "allow-missing",
      FILLS(opts.allow_missing),
      .value = "PATTERN",
@@ -270,7 +258,7 @@ static const cxr_option options[] = {
      .high = 1,
      .open = CXR_OPEN_HIGH,
      .help = "share of each label spread over all classes"},
-    {.name = "class-weights", FILLS(opts.class_weights), .help = "weigh the loss by inverse class frequency"},
+    {.name = "class-weights", FILLS(class_weights), .words = switch_words, .help = "weigh the loss by inverse class frequency"},
     {.name = "balanced",
      FILLS(opts.balanced),
      .help = "draw training images with replacement, from each class as many as from any other"},
@@ -366,6 +354,7 @@ static void settle_words(train_args *a)
 {
     a->opts.optimizer = a->optimizer;
     a->opts.schedule = a->schedule;
+    a->opts.class_weights = a->class_weights != 0;
     a->opts.preprocess.rule = a->resize;
     a->opts.device = a->device;
     if (a->resume == NULL) a->opts.threads = cxr_threads(a->opts.threads);
@@ -386,6 +375,9 @@ static cxr_status start(train_args *a, const char *data, const cxr_hooks *hooks,
         if (access(data, F_OK) != 0) /* said before a download, not after it */
             return cxr_fail(err, CXR_ENOINPUT, "%s: %s", data, strerror(errno));
         st = cxr_imagenet_weights(a->opts.arch, NULL, hooks, &fetched, err);
+        a->opts.weights = fetched;
+    } else if (strcmp(a->weights, "cxr") == 0) {
+        st = cxr_shipped_model(&fetched, err);
         a->opts.weights = fetched;
     } else {
         a->opts.weights = strcmp(a->weights, "none") == 0 ? NULL : a->weights;
@@ -440,9 +432,9 @@ const cxr_command cxr_command_train = {
              "The run folder receives args.json, split.csv, results.csv, results.png and .svg, log.txt, "
              "weights/best.safetensors (lowest validation loss) and weights/last.safetensors. Its name is printed on standard "
              "output. Ctrl-C saves a checkpoint and stops; --resume continues to the same result, bit for bit.",
-    .examples = {{"the published experiment: frozen ImageNet ResNet-18, new head, 5 epochs", "cxr train chest_xray"},
-                 {"train the last stage too, longer and with stronger augmentation",
-                  "cxr train chest_xray --freeze layer3 -e 20 --schedule cosine --crop-scale 0.5 -o runs/layer4"}},
+    .examples = {{"the best recipe known here: all layers, strong augmentation", "cxr train chest_xray"},
+                 {"the published experiment: frozen ImageNet ResNet-18, new head, 5 epochs",
+                  "cxr train chest_xray --recipe article"}},
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .operand_min = 0, /* run() asks for DATA unless it resumes */

@@ -1,8 +1,8 @@
 #include "args.h"
 
-extern const cxr_command cxr_command_train, cxr_command_evaluate, cxr_command_predict, cxr_command_quantize,
+extern const cxr_command cxr_command_train, cxr_command_evaluate, cxr_command_predict, cxr_command_quantize, cxr_command_export,
     cxr_command_summary, cxr_command_fetch_weights, cxr_command_phantom, cxr_command_bench;
 
-const cxr_command *const cxr_commands[] = {&cxr_command_train,    &cxr_command_evaluate, &cxr_command_predict,
-                                           &cxr_command_quantize, &cxr_command_summary,  &cxr_command_fetch_weights,
-                                           &cxr_command_phantom,  &cxr_command_bench,    NULL};
+const cxr_command *const cxr_commands[] = {
+    &cxr_command_train,   &cxr_command_evaluate,      &cxr_command_predict, &cxr_command_quantize, &cxr_command_export,
+    &cxr_command_summary, &cxr_command_fetch_weights, &cxr_command_phantom, &cxr_command_bench,    NULL};

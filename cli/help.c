@@ -185,8 +185,8 @@ void cxr_help_command(FILE *f, const cxr_command *c, const void *args, int width
 void cxr_help_program(FILE *f, int width)
 {
     static const cxr_example list[2] = {
-        {"train on a folder of class folders, with the settings of the published experiment", "cxr train chest_xray"},
-        {"classify new images", "cxr predict --model runs/article/weights/best.safetensors new/*.jpeg"},
+        {"train on a folder of class folders", "cxr train chest_xray"},
+        {"classify new images", "cxr predict --model runs/finetune/weights/best.safetensors new/*.jpeg"},
     };
     (void)fprintf(f, "Usage: cxr VERB [OPTION]... [OPERAND]...\n       cxr VERB --help\n\n");
     paragraphs(f,

@@ -24,7 +24,7 @@ int cxr_exit_status(cxr_status status, int signal);
 #define CXR_OPTION_MODEL(F)                                                                                                    \
     {                                                                                                                          \
         F, .name = "model", .letter = 'm', .group = "Options", .value = "FILE",                                                \
-           .help = "model file, as weights/best.safetensors of a run; required"                                                \
+           .help = "model file, as weights/best.safetensors of a run (default: the one that comes with cxr)"                   \
     }
 #define CXR_OPTION_MAX_PIXELS(F)                                                                                               \
     {                                                                                                                          \
@@ -97,6 +97,11 @@ CXR_MUST_CHECK cxr_status cxr_cache_folder(char **out, cxr_error *err);
 /* Makes sure that the ImageNet weights of `arch` are there; `dir` NULL: the cache. *path to be freed with cxr_free(). */
 CXR_MUST_CHECK cxr_status cxr_imagenet_weights(const char *arch, const char *dir, const cxr_hooks *hooks, char **path,
                                                cxr_error *err);
+/* The file of the model that comes with cxr: beside the program in a build, under share/cxr in an installed tree. CXR_ENOINPUT
+ * when it is in neither. Caller frees. */
+CXR_MUST_CHECK cxr_status cxr_shipped_model(char **out, cxr_error *err);
+/* Opens `path`; NULL: the model that comes with cxr. */
+CXR_MUST_CHECK cxr_status cxr_open_model(cxr_model **out, const char *path, cxr_error *err);
 /* "dir/name"; caller frees; NULL when memory is exhausted. */
 char *cxr_join(const char *dir, const char *name);
 /* A field of a CSV line on standard output, quoted where RFC 4180 says. */

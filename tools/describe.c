@@ -1,5 +1,5 @@
-/* describe man VERB | describe completion: the manual page of a verb, and the completion for bash, written from the option
- * tables that the parser uses. The results are committed; a test compares them with what this prints. */
+/* describe man VERB | describe completion | describe verbs: the manual page of a verb, the completion for bash, and the verbs' names,
+ * from the option tables that the parser uses. The results are committed; a test compares them with what this prints. */
 #include "../cli/args.h"
 #include <stdlib.h>
 #include <string.h>
@@ -164,10 +164,14 @@ int main(int argc, char **argv)
         completion();
         return fflush(stdout) != 0;
     }
+    if (argc == 2 && strcmp(argv[1], "verbs") == 0) {
+        for (const cxr_command *const *c = cxr_commands; *c != NULL; c++) (void)printf("%s\n", (*c)->name);
+        return fflush(stdout) != 0;
+    }
     const cxr_command *c = argc == 3 && strcmp(argv[1], "man") == 0 ? cxr_command_find(argv[2]) : NULL;
     void *args = c != NULL ? cxr_command_args(c) : NULL;
     if (args == NULL) {
-        (void)fprintf(stderr, "usage: describe man VERB | describe completion\n");
+        (void)fprintf(stderr, "usage: describe man VERB | describe completion | describe verbs\n");
         return 2;
     }
     man_page(c, args);

@@ -3,7 +3,7 @@
 set -eu
 describe=$1 dir=$2
 mkdir -p "$dir/docs/man" "$dir/contrib/completion"
-for verb in train evaluate predict quantize summary fetch-weights phantom bench; do
+for verb in $("$describe" verbs); do
     "$describe" man "$verb" >"$dir/docs/man/cxr-$verb.1"
 done
 "$describe" completion >"$dir/contrib/completion/cxr.bash"

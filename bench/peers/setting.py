@@ -36,7 +36,7 @@ class Setting:
         """The folder of a run."""
         folder = self.path(name)
         weights = ("--weights", self.weights or "none")
-        self.run("train", data, *weights, "--threads", self.threads, "--out", folder, "--quiet", *options)
+        self.run("train", data, "--recipe", "article", *weights, "--threads", self.threads, "--out", folder, "--quiet", *options)
         return folder
 
     def _phantoms(self):

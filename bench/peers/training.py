@@ -68,8 +68,8 @@ def memory(s, row, data, work, *options):
     """Peaks of whole processes: an epoch from JPEG files, validation included, PyTorch's without loader workers, which would add
     their own."""
     run = s.path(f"run-{next(numbers)}")
-    row.ours = [peak_mib([s.cxr, "train", data, "--weights", s.weights or "none", "--threads", s.threads, "--epochs", 1, "--quiet",
-                          "--out", run, *options])]
+    row.ours = [peak_mib([s.cxr, "train", data, "--recipe", "article", "--weights", s.weights or "none", "--threads", s.threads,
+                          "--epochs", 1, "--quiet", "--out", run, *options])]
     row.peers = {f"PyTorch {setting}": [peak_mib(torch_command(s, work, setting, "f32", data, run, "--once"))]
                  for setting in ("eager", "channels-last")}
     row.notes = [f"{len(s.results_of_split(run))} images"]
@@ -88,6 +88,6 @@ def measurements(s):
         Measurement("head-100", [Row("head-100", "100 epochs of the head on cached features", "", most=5.0, **seconds)],
                     lambda row: head_on_features(s, row)),
         Measurement("memory-article", [Row("memory-article", "peak resident memory, article recipe", "PyTorch", 1 / 0.4, **mib)],
-                    lambda row: memory(s, row, s.small if s.quick else s.data, "article", "--recipe", "article")),
+                    lambda row: memory(s, row, s.small if s.quick else s.data, "article")),
         Measurement("memory-finetune", [Row("memory-finetune", "peak resident memory, full fine-tuning", "PyTorch", 1 / 0.6, **mib)],
                     lambda row: memory(s, row, s.small, "tune", "--freeze", "none"))]

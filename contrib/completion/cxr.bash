@@ -2,7 +2,7 @@
 _cxr()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
-    local options='' words='' kind='operand' verbs='train evaluate predict quantize summary fetch-weights phantom bench help'
+    local options='' words='' kind='operand' verbs='train evaluate predict quantize export summary fetch-weights phantom bench help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$cur")
@@ -13,7 +13,7 @@ _cxr()
     train)
         options="--recipe --group-by --val-fraction --train-images --skip-unreadable --max-pixels --size --resize --flip --rotate --crop-scale --brightness --contrast --zoom --gamma --noise --jpeg-quality --erase --arch --weights --allow-missing --head --dropout --freeze --epochs --batch-size --optimizer --lr --layer-decay --schedule --momentum --weight-decay --clip-norm --ema --mixup --cutmix --label-smoothing --class-weights --balanced --early-stop --seed --out --name --resume --checkpoint-seconds --device --precision --threads --cache --cache-features --deterministic --quiet --verbose --help"
         case $prev in
-        --recipe) kind='word' words="article " ;;
+        --recipe) kind='word' words="finetune article " ;;
         --group-by) kind='word' ;;
         --val-fraction) kind='word' ;;
         --train-images) kind='word' ;;
@@ -31,7 +31,7 @@ _cxr()
         --jpeg-quality) kind='word' ;;
         --erase) kind='word' ;;
         --arch) kind='word' words="resnet18 resnet34 " ;;
-        --weights | -w) kind='file' words="imagenet none " ;;
+        --weights | -w) kind='file' words="imagenet cxr none " ;;
         --allow-missing) kind='word' ;;
         --head) kind='word' words="none " ;;
         --dropout) kind='word' ;;
@@ -49,6 +49,7 @@ _cxr()
         --mixup) kind='word' ;;
         --cutmix) kind='word' ;;
         --label-smoothing) kind='word' ;;
+        --class-weights) kind='word' words="off on " ;;
         --early-stop) kind='word' ;;
         --seed | -s) kind='word' ;;
         --out | -o) kind='folder' ;;
@@ -101,6 +102,13 @@ _cxr()
         --batch-size | -b) kind='word' ;;
         --device) kind='word' words="auto cpu cuda reference " ;;
         --threads | -j) kind='word' ;;
+        esac
+        ;;
+    export)
+        options="--model --out --half --help"
+        case $prev in
+        --model | -m) kind='file' ;;
+        --out | -o) kind='file' ;;
         esac
         ;;
     summary)

@@ -100,16 +100,17 @@ static void describe(meta *to, const cxr_model *m)
     put(to, "cxr.licence", licence);
 }
 
-static void list_params(cxr_weight_out *to, const cxr_model *m)
+/* half: of what most of the bytes are; a norm's numbers and biases are few, and variances may be large. */
+static void list_params(cxr_weight_out *to, const cxr_model *m, bool half)
 {
     for (int i = 0; i < m->graph.param_count; i++) {
         const cxr_param *p = &m->graph.params[i];
-        to[i] = (cxr_weight_out){.name = p->name, .data = m->params + p->offset, .rank = p->rank};
+        to[i] = (cxr_weight_out){.name = p->name, .data = m->params + p->offset, .half = half && p->rank > 1, .rank = p->rank};
         for (int d = 0; d < p->rank; d++) to[i].dims[d] = p->dims[d];
     }
 }
 
-static cxr_status write_all(const cxr_model *m, const meta *own, const char *path, const cxr_weight_out *extra,
+static cxr_status write_all(const cxr_model *m, const meta *own, const char *path, bool half, const cxr_weight_out *extra,
                             size_t extra_count, const char *const *extra_meta, size_t extra_meta_count, cxr_error *err)
 {
     const size_t count = (size_t)m->graph.param_count;
@@ -119,7 +120,7 @@ static cxr_status write_all(const cxr_model *m, const meta *own, const char *pat
     if (items == NULL || pairs == NULL) {
         st = cxr_mem_fail(err, "a model file's header");
     } else {
-        list_params(items, m);
+        list_params(items, m, half);
         if (extra_count > 0) memcpy(items + count, extra, extra_count * sizeof *extra);
         memcpy(pairs, own->pairs, 2 * own->count * sizeof *pairs);
         if (extra_meta_count > 0) memcpy(pairs + 2 * own->count, extra_meta, 2 * extra_meta_count * sizeof *pairs);
@@ -130,15 +131,26 @@ static cxr_status write_all(const cxr_model *m, const meta *own, const char *pat
     return st;
 }
 
-cxr_status cxr_model_write(const cxr_model *m, const char *path, const cxr_weight_out *extra, size_t extra_count,
-                           const char *const *extra_meta, size_t extra_meta_count, cxr_error *err)
+static cxr_status write_model(const cxr_model *m, const char *path, bool half, const cxr_weight_out *extra, size_t extra_count,
+                              const char *const *extra_meta, size_t extra_meta_count, cxr_error *err)
 {
     meta own = {.count = 0};
     describe(&own, m);
     const cxr_status st = own.failed ? cxr_mem_fail(err, "a model file's metadata")
-                                     : write_all(m, &own, path, extra, extra_count, extra_meta, extra_meta_count, err);
+                                     : write_all(m, &own, path, half, extra, extra_count, extra_meta, extra_meta_count, err);
     for (size_t i = 0; i < own.owned_count; i++) free(own.owned[i]);
     return st;
+}
+
+cxr_status cxr_model_write(const cxr_model *m, const char *path, const cxr_weight_out *extra, size_t extra_count,
+                           const char *const *extra_meta, size_t extra_meta_count, cxr_error *err)
+{
+    return write_model(m, path, false, extra, extra_count, extra_meta, extra_meta_count, err);
+}
+
+cxr_status cxr_model_save(const cxr_model *m, const char *path, bool half, cxr_error *err)
+{
+    return write_model(m, path, half, NULL, 0, NULL, 0, err);
 }
 
 /* ---- Reading ---- */

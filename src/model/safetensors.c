@@ -184,7 +184,7 @@ cxr_status cxr_safetensors_list(cxr_weights *out, const cxr_source *src, cxr_err
 
 static json_t *describe(const cxr_weight_out *t, size_t *at)
 {
-    size_t bytes = sizeof(float);
+    size_t bytes = t->half ? sizeof(uint16_t) : sizeof(float);
     json_t *shape = json_array();
     for (int i = 0; i < t->rank; i++) {
         bytes *= (size_t)t->dims[i];
@@ -193,8 +193,8 @@ static json_t *describe(const cxr_weight_out *t, size_t *at)
             return NULL;
         }
     }
-    json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)*at,
-                              (json_int_t)(*at + bytes));
+    json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", t->half ? "F16" : "F32", "shape", shape, "data_offsets",
+                              (json_int_t)*at, (json_int_t)(*at + bytes));
     *at += bytes;
     return entry;
 }
@@ -225,11 +225,27 @@ static char *make_header(const cxr_weight_out *items, size_t count, const char *
 
 static cxr_status check_finite(const cxr_weight_out *t, const char *path, cxr_error *err)
 {
-    for (size_t i = 0, n = count_of(t); i < n; i++)
+    for (size_t i = 0, n = count_of(t); i < n; i++) {
         if (!isfinite(t->data[i]))
             return cxr_fail(err, CXR_EDATA, "%s: not written, since tensor %s holds a NaN or an infinity at index %zu", path,
                             t->name, i);
+        if (t->half && (cxr_half(t->data[i]) & 0x7C00u) == 0x7C00u)
+            return cxr_fail(err, CXR_EDATA, "%s: not written, since %g in tensor %s at index %zu is too large for f16", path,
+                            (double)t->data[i], t->name, i);
+    }
     return CXR_OK;
+}
+
+static void write_values(FILE *to, const cxr_weight_out *t)
+{
+    const size_t count = count_of(t);
+    if (!t->half) (void)fwrite(t->data, sizeof(float), count, to);
+    for (size_t i = 0; t->half && i < count;) {
+        uint16_t some[4096];
+        size_t n = 0;
+        while (n < sizeof some / sizeof some[0] && i < count) some[n++] = cxr_half(t->data[i++]);
+        (void)fwrite(some, sizeof some[0], n, to);
+    }
 }
 
 cxr_status cxr_safetensors_write(const char *path, const cxr_weight_out *items, size_t count, const char *const *meta,
@@ -248,7 +264,7 @@ cxr_status cxr_safetensors_write(const char *path, const cxr_weight_out *items, 
     if (st == CXR_OK) {
         (void)fwrite(&len, sizeof len, 1, out.stream);
         (void)fprintf(out.stream, "%s%*s", header, (int)(padded - text), "");
-        for (size_t i = 0; i < count; i++) (void)fwrite(items[i].data, sizeof(float), count_of(&items[i]), out.stream);
+        for (size_t i = 0; i < count; i++) write_values(out.stream, &items[i]);
         st = cxr_output_commit(&out, err);
     }
     free(header); /* jansson's */

@@ -98,11 +98,28 @@ static float from_bits(uint32_t bits)
     return f;
 }
 
+static uint32_t to_bits(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
 /* A finite half: its fraction and exponent in a float's places, 112 too small in the exponent. Exact for subnormals too. */
 static float from_half(uint16_t h)
 {
     const float magnitude = from_bits((h & 0x7FFFu) << 13) * 0x1p112f;
     return (h & 0x8000u) != 0 ? -magnitude : magnitude;
+}
+
+uint16_t cxr_half(float x)
+{
+    const uint32_t bits = to_bits(x), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
+    if (magnitude >= 0x47800000u) return (uint16_t)(sign | 0x7C00u); /* 65536 and more */
+    if (magnitude < 0x38800000u) /* subnormal: adding 1/2 rounds to the last place that a half has there */
+        return (uint16_t)(sign | (to_bits(from_bits(magnitude) + 0.5f) - 0x3F000000u));
+    const uint32_t even = magnitude >> 13 & 1u;
+    return (uint16_t)(sign | (magnitude - 0x38000000u + 0xFFFu + even) >> 13);
 }
 
 /* The loops have no branches, so that they become vector code; an exponent of ones is an infinity or a NaN. */

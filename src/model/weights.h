@@ -51,13 +51,16 @@ void cxr_weights_free(cxr_weights *w);
 const cxr_weight *cxr_weights_find(const cxr_weights *w, const char *name);
 const char *cxr_weights_meta(const cxr_weights *w, const char *key); /* NULL: none */
 
-/* One tensor to write: f32. */
+/* One tensor to write. */
 typedef struct cxr_weight_out {
     const char *name;
     const float *data;
+    bool half; /* as f16, rounded to nearest, ties to even; else f32 */
     int rank;
     int64_t dims[CXR_WEIGHT_RANK];
 } cxr_weight_out;
+/* The half nearest to x, ties to even; an infinity from 65520 on. */
+uint16_t cxr_half(float x);
 /* Writes a safetensors file atomically; tensors in the given order, metadata as key, value pairs. */
 CXR_MUST_CHECK cxr_status cxr_safetensors_write(const char *path, const cxr_weight_out *items, size_t count,
                                                 const char *const *meta, size_t meta_count, cxr_error *err);

@@ -14,7 +14,7 @@ fail() {
     failed=1
 }
 new_folder() { mkdir "$base/$1" && cd "$base/$1" || exit 1; }
-train() { cxr train "$base/data" --weights none --size 32 --head 8 --epochs 2 --batch-size 2 --threads 2 --cache off --checkpoint-seconds 0 --out run; }
+train() { cxr train "$base/data" --recipe article --weights none --size 32 --head 8 --epochs 2 --batch-size 2 --threads 2 --cache off --checkpoint-seconds 0 --out run; }
 # train_until STATUS SIGNAL N FILE: the signal comes when the run meets FILE for the N-th time.
 train_until() {
     (export LD_PRELOAD=$library CXR_TEST_SIGNAL=$2 CXR_TEST_AT=$3 CXR_TEST_FILE=$4 && train) >out 2>err

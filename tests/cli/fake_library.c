@@ -77,6 +77,17 @@ void cxr_train_opts_default(cxr_train_opts *o)
     cxr_preprocess_default(&o->preprocess);
 }
 
+cxr_status cxr_train_opts_recipe(cxr_train_opts *o, const char *name, cxr_error *err)
+{
+    const bool article = strcmp(name, "article") == 0;
+    if (!article && strcmp(name, "finetune") != 0) return cxr_fail(err, CXR_EUSAGE, "no recipe is called %s", name);
+    cxr_train_opts_default(o);
+    o->recipe = article ? "article" : "finetune";
+    o->class_weights = !article;
+    if (!article) o->epochs = 10;
+    return CXR_OK;
+}
+
 static void print_train(const cxr_train_opts *o)
 {
     (void)printf("data=%s group_by=%s val_fraction=%g skip=%d max_pixels=%llu\n", o->data, o->group_by, o->val_fraction,
@@ -135,6 +146,12 @@ cxr_status cxr_model_open(cxr_model **out, const char *path, cxr_error *err)
     (*out)->classes = strstr(path, "three") != NULL ? 3 : 2;
     cxr_preprocess_default(&(*out)->preprocess);
     return CXR_OK;
+}
+
+cxr_status cxr_model_save(const cxr_model *model, const char *path, bool half, cxr_error *err)
+{
+    (void)printf("save=%s classes=%d half=%d\n", path, model->classes, half);
+    return outcome(err);
 }
 
 void cxr_model_close(cxr_model **m)

@@ -50,6 +50,22 @@ static void what_goes_in_comes_out(void **state)
     free(again);
 }
 
+static void recipes_pass_the_check(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"finetune", "article"};
+    for (int i = 0; i < 2; i++) {
+        cxr_train_opts o;
+        assert_int_equal(cxr_train_opts_recipe(&o, names[i], &error), CXR_OK);
+        assert_string_equal(o.recipe, names[i]);
+        o.data = o.out = "folder";
+        assert_int_equal(cxr_train_opts_check(&o, &error), CXR_OK);
+        assert_int_equal(strcmp(o.freeze, "none") == 0, i == 0);
+    }
+    cxr_train_opts o;
+    assert_int_equal(cxr_train_opts_recipe(&o, "mine", &error), CXR_EUSAGE);
+}
+
 static void damaged_arguments_are_refused(void **state)
 {
     (void)state;
@@ -119,9 +135,8 @@ static void values_out_of_range_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_goes_in_comes_out),
-        cmocka_unit_test(damaged_arguments_are_refused),
-        cmocka_unit_test(an_absent_option_keeps_its_default),
+        cmocka_unit_test(what_goes_in_comes_out),        cmocka_unit_test(recipes_pass_the_check),
+        cmocka_unit_test(damaged_arguments_are_refused), cmocka_unit_test(an_absent_option_keeps_its_default),
         cmocka_unit_test(values_out_of_range_are_named),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
