@@ -9,6 +9,7 @@ typedef struct evaluate_args {
     cxr_evaluate_opts opts;
     const char *model;
     unsigned device, precision;
+    bool robustness;
     char *cache_dir;
     cxr_talk talk;
 } evaluate_args;
@@ -35,7 +36,10 @@ static const cxr_option options[] = {
      .letter = 'o',
      FILLS(opts.out),
      .value = "DIR",
-     .help = "write metrics.json, predictions.csv and confusion_matrix.png there"},
+     .help = "write metrics.json, predictions.csv and confusion_matrix.png there; with --robustness its table"},
+    {.name = "robustness",
+     FILLS(robustness),
+     .help = "measure on the images changed in 20 fixed ways, such as contrast, crop, rotation, noise and JPEG quality"},
     CXR_OPTION_SKIP_UNREADABLE(FILLS(opts.skip_unreadable)),
     CXR_OPTION_MAX_PIXELS(FILLS(opts.run.limits.max_pixels)),
     CXR_OPTION_BATCH(FILLS(opts.run.batch_size)),
@@ -66,12 +70,17 @@ static void print_figure(double v)
         (void)printf("  %8.4f", v);
 }
 
-static void print_figures(const cxr_model *model, const cxr_metrics *m)
+static void print_head(const cxr_model *model, const cxr_metrics *m)
 {
     (void)printf("images             %9zu\n", m->n);
     if (m->positive >= 0)
         (void)printf("positive class     %9s  at probability >= %.4g\n", cxr_model_class_name(model, m->positive),
                      m->threshold);
+}
+
+static void print_figures(const cxr_model *model, const cxr_metrics *m)
+{
+    print_head(model, m);
     if (m->classes > 2) {
         (void)printf("%-17s  %8s", "", "macro");
         for (int k = 0; k < m->classes; k++) (void)printf("  %8.8s", cxr_model_class_name(model, k));
@@ -98,11 +107,69 @@ static void print_confusion(const cxr_model *model, const cxr_metrics *m)
     }
 }
 
+static void print_row(int width, const char *name, const double figures[CXR_METRICS], const int *columns, int count)
+{
+    (void)printf("%-*s", width, name);
+    for (int c = 0; c < count; c++) print_figure(figures[columns[c]]);
+    (void)putchar('\n');
+}
+
+static int column_named(const cxr_metrics *m, const char *name)
+{
+    int f = 0;
+    while (f < CXR_METRICS - 1 && strcmp(m->names[f], name) != 0) f++;
+    return f;
+}
+
+static void print_robustness(const cxr_model *model, const cxr_robustness *r)
+{
+    static const char *const heads[][2] = {{"accuracy", "accuracy"},   {"balanced", "balanced_accuracy"},
+                                           {"sensit.", "sensitivity"}, {"specif.", "specificity"},
+                                           {"auroc", "auroc"},         {"loss", "loss"}};
+    enum { COLUMNS = sizeof heads / sizeof *heads };
+    int columns[COLUMNS], width = 6;
+    for (int k = 0; k < r->count; k++) width = (int)strlen(r->names[k]) > width ? (int)strlen(r->names[k]) : width;
+    print_head(model, r->each[0]);
+    (void)printf("\n%-*s", width, "");
+    for (int c = 0; c < COLUMNS; c++) {
+        columns[c] = column_named(r->pooled, heads[c][1]);
+        (void)printf("  %8s", heads[c][0]);
+    }
+    (void)putchar('\n');
+    for (int k = 0; k < r->count; k++) print_row(width, r->names[k], r->each[k]->value, columns, COLUMNS);
+    print_row(width, "mean", r->mean, columns, COLUMNS);
+    print_row(width, "worst", r->worst, columns, COLUMNS);
+    print_row(width, "pooled", r->pooled->value, columns, COLUMNS);
+}
+
+/* Measures and prints. */
+static cxr_status evaluate(const evaluate_args *a, const cxr_model *model, const cxr_hooks *hooks, cxr_error *err)
+{
+    cxr_metrics *metrics = NULL;
+    const cxr_status st = cxr_evaluate(model, &a->opts, hooks, &metrics, err);
+    cxr_console_close();
+    if (st == CXR_OK) {
+        print_figures(model, metrics);
+        print_confusion(model, metrics);
+    }
+    cxr_metrics_free(&metrics);
+    return st;
+}
+
+static cxr_status evaluate_robustness(const evaluate_args *a, const cxr_model *model, const cxr_hooks *hooks, cxr_error *err)
+{
+    cxr_robustness *r = NULL;
+    const cxr_status st = cxr_evaluate_robustness(model, &a->opts, hooks, &r, err);
+    cxr_console_close();
+    if (st == CXR_OK) print_robustness(model, r);
+    cxr_robustness_free(&r);
+    return st;
+}
+
 static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
 {
     evaluate_args *a = args;
     cxr_model *model = NULL;
-    cxr_metrics *metrics = NULL;
     a->opts.data = given->operands[0];
     a->opts.run.device = a->device;
     a->opts.run.threads = cxr_threads(a->opts.run.threads);
@@ -113,13 +180,8 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);
     cxr_console_catch_signals();
     cxr_status st = cxr_open_model(&model, a->model, err);
-    if (st == CXR_OK) st = cxr_evaluate(model, &a->opts, hooks, &metrics, err);
+    if (st == CXR_OK) st = (a->robustness ? evaluate_robustness : evaluate)(a, model, hooks, err);
     cxr_console_close();
-    if (st == CXR_OK) {
-        print_figures(model, metrics);
-        print_confusion(model, metrics);
-    }
-    cxr_metrics_free(&metrics);
     cxr_model_close(&model);
     free(a->cache_dir);
     return st;
@@ -133,7 +195,11 @@ const cxr_command cxr_command_evaluate = {
         "Prints a model's figures on one split of DATA, which is laid out as for cxr train: accuracy, balanced accuracy, "
         "sensitivity, specificity, predictive values, F1, areas under the ROC and the precision-recall curve, loss, and the "
         "confusion matrix. Preprocessing, classes and threshold come from the model file. Classes are matched by name; a "
-        "class that the model does not know stops.",
+        "class that the model does not know stops.\n\n"
+        "With --robustness every image is also shown to the model in 20 fixed ways that leave it readable: other contrast, "
+        "brightness and gamma, another frame, rotated, noisy, as a poor JPEG, coarser, with a black border. Each row of the "
+        "table has the figures of one way, the first those of the images as they are; below stand their mean, the worst of "
+        "each, and those of all predictions as one set.",
     .examples = {{"figures on the test split, also as files",
                   "cxr evaluate --model runs/finetune/weights/best.safetensors chest_xray --out runs/article/test"},
                  {"the validation images that a run carved out of train/",

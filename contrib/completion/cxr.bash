@@ -64,7 +64,7 @@ _cxr()
         esac
         ;;
     evaluate)
-        options="--model --split --split-file --out --skip-unreadable --max-pixels --batch-size --device --precision --threads --deterministic --quiet --verbose --help"
+        options="--model --split --split-file --out --robustness --skip-unreadable --max-pixels --batch-size --device --precision --threads --deterministic --quiet --verbose --help"
         case $prev in
         --model | -m) kind='file' ;;
         --split) kind='word' words="test val train all " ;;

@@ -309,6 +309,20 @@ CXR_API CXR_MUST_CHECK cxr_status cxr_evaluate(const cxr_model *model, const cxr
                                                cxr_metrics **out, cxr_error *err);
 CXR_API void cxr_metrics_free(cxr_metrics **m);
 
+/* Figures of a model on the same images changed in fixed ways: docs/evaluation.md lists them. */
+typedef struct cxr_robustness {
+    int count;                                    /* of the ways; the first is "none" */
+    const char **names;                           /* of each; static texts */
+    cxr_metrics **each;                           /* of each */
+    cxr_metrics *pooled;                          /* of all predictions as one set */
+    double mean[CXR_METRICS], worst[CXR_METRICS]; /* over the ways; of the loss the worst is the largest, else the least */
+} cxr_robustness;
+
+/* As cxr_evaluate(); opts->out receives robustness.csv and robustness.json. Each image is decoded once. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_evaluate_robustness(const cxr_model *model, const cxr_evaluate_opts *opts,
+                                                          const cxr_hooks *hooks, cxr_robustness **out, cxr_error *err);
+CXR_API void cxr_robustness_free(cxr_robustness **r);
+
 /* ---- Quantisation ---- */
 
 typedef struct cxr_quantize_opts {

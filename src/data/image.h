@@ -53,6 +53,11 @@ CXR_MUST_CHECK cxr_status cxr_image_zoom(cxr_image *img, float factor, cxr_error
 /* What remains of it after it was saved as a JPEG of that quality, 1..100. */
 CXR_MUST_CHECK cxr_status cxr_image_recompress(cxr_image *img, int quality, cxr_error *err);
 
+/* Reduced to `factor` (0..1) of its sides and enlarged again: what a coarser copy still shows. */
+CXR_MUST_CHECK cxr_status cxr_image_coarsen(cxr_image *img, float factor, cxr_error *err);
+/* Blackens `share` (0..0.5) of the sides at each edge. */
+void cxr_image_border(cxr_image *img, float share);
+
 /* A rectangle of whole pixels. */
 typedef struct cxr_crop {
     int left, top, width, height;

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "data/decoded.h"
+#include "data/perturb.h"
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -25,7 +26,8 @@ typedef struct slot {
 
 struct cxr_loader {
     cxr_loader_opts o;
-    size_t image_bytes;
+    size_t image_bytes; /* all squares of one image */
+    int views;
     cxr_decoded *images;
     slot *slots; /* o.ahead of them; batch b is in slot b % ahead */
     pthread_t *threads;
@@ -89,6 +91,21 @@ static cxr_status fill_square(const cxr_loader *l, uint8_t *pixels, uint32_t ind
     return cxr_image_augment(&square, l->o.augment, key, err);
 }
 
+static cxr_status fill_perturbed(const cxr_loader *l, uint8_t *pixels, uint32_t index, cxr_error *err)
+{
+    cxr_image image;
+    cxr_status st = cxr_image_load(&image, l->o.paths[index], l->o.preprocess, &l->o.limits, err);
+    if (st == CXR_OK) st = cxr_image_perturb(pixels, &image, l->o.preprocess, index, err);
+    cxr_image_free(&image);
+    return st;
+}
+
+static cxr_status fill_pixels(const cxr_loader *l, uint8_t *pixels, uint32_t index, uint64_t key, cxr_error *err)
+{
+    if (l->o.perturb) return fill_perturbed(l, pixels, index, err);
+    return crops(&l->o) ? fill_cropped(l, pixels, index, key, err) : fill_square(l, pixels, index, key, err);
+}
+
 /* Reads one image into its place. */
 static void fill(const cxr_loader *l, slot *s, size_t place, uint32_t index, uint64_t key)
 {
@@ -96,7 +113,7 @@ static void fill(const cxr_loader *l, slot *s, size_t place, uint32_t index, uin
     cxr_error *err = &s->errors[place];
     *err = (cxr_error){0};
     s->index[place] = index;
-    const cxr_status st = crops(&l->o) ? fill_cropped(l, pixels, index, key, err) : fill_square(l, pixels, index, key, err);
+    const cxr_status st = fill_pixels(l, pixels, index, key, err);
     if (st != CXR_OK) memset(pixels, 0, l->image_bytes);
 }
 
@@ -197,7 +214,8 @@ cxr_status cxr_loader_open(cxr_loader **out, const cxr_loader_opts *o, cxr_error
     cxr_loader *l = cxr_mem_new(1, sizeof *l);
     if (l == NULL) return cxr_mem_fail(err, "the loader");
     l->o = *o;
-    l->image_bytes = (size_t)o->preprocess->size * (size_t)o->preprocess->size;
+    l->views = o->perturb ? CXR_PERTURBATIONS : 1;
+    l->image_bytes = (size_t)o->preprocess->size * (size_t)o->preprocess->size * (size_t)l->views;
     pthread_mutex_init(&l->mutex, NULL); /* cannot fail with default attributes on Linux; nor can the next two */
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->done, NULL);
@@ -319,7 +337,7 @@ cxr_status cxr_loader_next(cxr_loader *l, cxr_batch *b, double *waited, cxr_erro
         const slot *s = &l->slots[l->returned % (size_t)l->o.ahead];
         const size_t n = batch_images(l, l->returned);
         while (s->finished < n) pthread_cond_wait(&l->done, &l->mutex);
-        *b = (cxr_batch){.pixels = s->pixels, .index = s->index, .errors = s->errors, .n = (int)n};
+        *b = (cxr_batch){.pixels = s->pixels, .index = s->index, .errors = s->errors, .n = (int)n, .views = l->views};
         l->lent = true;
     }
     pthread_mutex_unlock(&l->mutex);

@@ -151,6 +151,17 @@ cxr_status cxr_image_zoom(cxr_image *img, float factor, cxr_error *err)
     return CXR_OK;
 }
 
+cxr_status cxr_image_coarsen(cxr_image *img, float factor, cxr_error *err)
+{
+    cxr_image small, out = {0};
+    cxr_status st = cxr_image_resize(&small, img, scaled_side(img->width, factor), scaled_side(img->height, factor), NULL, err);
+    if (st == CXR_OK) st = cxr_image_resize(&out, &small, img->width, img->height, NULL, err);
+    if (st == CXR_OK) memcpy(img->pixels, out.pixels, pixel_count(img));
+    cxr_image_free(&small);
+    cxr_image_free(&out);
+    return st;
+}
+
 cxr_status cxr_image_recompress(cxr_image *img, int quality, cxr_error *err)
 {
     static const char name[] = "an image saved again";
@@ -170,4 +181,12 @@ void cxr_image_fill(cxr_image *img, const cxr_crop *part, uint8_t grey)
 {
     for (int y = part->top; y < part->top + part->height; y++)
         memset(img->pixels + (size_t)y * (size_t)img->width + (size_t)part->left, grey, (size_t)part->width);
+}
+
+void cxr_image_border(cxr_image *img, float share)
+{
+    const int w = img->width, h = img->height;
+    const int dx = (int)nearbyint(w * (double)share), dy = (int)nearbyint(h * (double)share);
+    const cxr_crop edges[] = {{0, 0, w, dy}, {0, h - dy, w, dy}, {0, 0, dx, h}, {w - dx, 0, dx, h}};
+    for (int i = 0; i < 4; i++) cxr_image_fill(img, &edges[i], 0);
 }

@@ -8,4 +8,8 @@ typedef cxr_status (*cxr_outcome_fn)(void *user, size_t index, const cxr_error *
 
 CXR_MUST_CHECK cxr_status cxr_predict_paths(const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,
                                             const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err);
+/* The same with each image perturbed in every way of data/perturb.h: probabilities are (CXR_PERTURBATIONS, classes). */
+CXR_MUST_CHECK cxr_status cxr_predict_perturbed(const cxr_model *m, const char *const *paths, size_t count,
+                                                const cxr_run_opts *o, const cxr_hooks *hooks, cxr_outcome_fn fn, void *user,
+                                                cxr_error *err);
 #endif

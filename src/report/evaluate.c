@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "data/csv.h"
+#include "eval/robust.h"
 #include "model/model.h"
 #include "report/plot.h"
 #include "report/run.h"
@@ -87,38 +88,64 @@ static cxr_status write_ledger(const char *run, const cxr_evaluate_opts *o, cons
     return CXR_OK;
 }
 
-/* Measures the part and writes what there is to write. */
-static cxr_status measure(const cxr_model *m, const cxr_evaluate_opts *o, const cxr_hooks *hooks, const cxr_subset *part,
-                          const char *run, cxr_metrics **out, cxr_error *err)
+/* What is read: the data set, its part in the model's classes, and the run that made the model, if there is one. */
+typedef struct reading {
+    cxr_dataset data;
+    cxr_subset part;
+    char *run;
+} reading;
+
+static cxr_status open_reading(reading *r, const cxr_model *m, const cxr_evaluate_opts *o, cxr_error *err)
 {
-    cxr_scored scored;
-    cxr_status st = cxr_score(&scored, m, part, &o->run, o->skip_unreadable, hooks, err);
-    if (st == CXR_OK) st = cxr_metrics_compute(out, &scored.all, m->positive, m->threshold, err);
-    if (st == CXR_OK && run != NULL) st = write_ledger(run, o, m, *out, hooks, err);
-    if (st == CXR_OK && o->out != NULL) st = write_files(o->out, m, &scored.all, *out, err);
-    if (st != CXR_OK) cxr_metrics_free(out);
-    cxr_scored_free(&scored);
-    return st;
+    *r = (reading){0};
+    if (o->data == NULL) return cxr_fail(err, CXR_EUSAGE, "evaluation needs a data set");
+    cxr_split split = CXR_SPLIT_NONE;
+    r->run = m->path == NULL ? NULL : cxr_run_of_model(m->path);
+    cxr_status st = parse_split(&split, o->split, err);
+    if (st == CXR_OK) st = open_data(&r->data, o, r->run, err);
+    if (st == CXR_OK) st = cxr_subset_open(&r->part, &r->data, split, err);
+    if (st == CXR_OK && r->part.count == 0)
+        st = cxr_fail(err, CXR_EDATA, "%s: no image in split \"%s\": choose another with --split, or all", o->data, o->split);
+    return st == CXR_OK ? cxr_match_classes(&r->part, &r->data, m, err) : st;
+}
+
+static void close_reading(reading *r)
+{
+    cxr_subset_close(&r->part);
+    cxr_dataset_close(&r->data);
+    cxr_mem_free(r->run);
 }
 
 cxr_status cxr_evaluate(const cxr_model *m, const cxr_evaluate_opts *o, const cxr_hooks *hooks, cxr_metrics **out,
                         cxr_error *err)
 {
     *out = NULL;
-    if (o->data == NULL) return cxr_fail(err, CXR_EUSAGE, "evaluation needs a data set");
-    char *run = m->path == NULL ? NULL : cxr_run_of_model(m->path);
-    cxr_dataset data = {0};
-    cxr_subset part = {0};
-    cxr_split split = CXR_SPLIT_NONE;
-    cxr_status st = parse_split(&split, o->split, err);
-    if (st == CXR_OK) st = open_data(&data, o, run, err);
-    if (st == CXR_OK) st = cxr_subset_open(&part, &data, split, err);
-    if (st == CXR_OK && part.count == 0)
-        st = cxr_fail(err, CXR_EDATA, "%s: no image in split \"%s\": choose another with --split, or all", o->data, o->split);
-    if (st == CXR_OK) st = cxr_match_classes(&part, &data, m, err);
-    if (st == CXR_OK) st = measure(m, o, hooks, &part, run, out, err);
-    cxr_subset_close(&part);
-    cxr_dataset_close(&data);
-    cxr_mem_free(run);
+    reading r;
+    cxr_scored scored = {0};
+    cxr_status st = open_reading(&r, m, o, err);
+    if (st == CXR_OK) st = cxr_score(&scored, m, &r.part, &o->run, o->skip_unreadable, hooks, err);
+    if (st == CXR_OK) st = cxr_metrics_compute(out, &scored.all, m->positive, m->threshold, err);
+    if (st == CXR_OK && r.run != NULL) st = write_ledger(r.run, o, m, *out, hooks, err);
+    if (st == CXR_OK && o->out != NULL) st = write_files(o->out, m, &scored.all, *out, err);
+    if (st != CXR_OK) cxr_metrics_free(out);
+    cxr_scored_free(&scored);
+    close_reading(&r);
+    return st;
+}
+
+cxr_status cxr_evaluate_robustness(const cxr_model *m, const cxr_evaluate_opts *o, const cxr_hooks *hooks, cxr_robustness **out,
+                                   cxr_error *err)
+{
+    *out = NULL;
+    reading r;
+    cxr_scored scored = {0};
+    cxr_status st = open_reading(&r, m, o, err);
+    if (st == CXR_OK) st = cxr_score_perturbed(&scored, m, &r.part, &o->run, o->skip_unreadable, hooks, err);
+    if (st == CXR_OK) st = cxr_robustness_compute(out, &scored.all, m->positive, m->threshold, err);
+    if (st == CXR_OK && r.run != NULL) st = write_ledger(r.run, o, m, (*out)->each[0], hooks, err);
+    if (st == CXR_OK && o->out != NULL) st = cxr_write_robustness(o->out, *out, err);
+    if (st != CXR_OK) cxr_robustness_free(out);
+    cxr_scored_free(&scored);
+    close_reading(&r);
     return st;
 }

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "data/perturb.h"
 #include "eval/predict.h"
 #include "model/model.h"
 #include "report/run.h"
@@ -81,27 +82,44 @@ static cxr_status collect(void *user, size_t index, const cxr_error *outcome, co
         cxr_log(s->hooks, CXR_WARNING, "skipped: %s", outcome->text);
         return CXR_OK;
     }
-    const size_t i = s->all.n++, classes = (size_t)s->all.classes;
-    s->all.path[i] = s->from->keys[index];
-    s->all.label[i] = s->from->labels[index];
-    memcpy(s->all.probability + i * classes, probabilities, classes * sizeof(float));
+    const size_t first = s->all.n, views = (size_t)s->views, classes = (size_t)s->all.classes;
+    for (size_t i = first; i < first + views; i++) {
+        s->all.path[i] = s->from->keys[index];
+        s->all.label[i] = s->from->labels[index];
+    }
+    memcpy(s->all.probability + first * classes, probabilities, views * classes * sizeof(float));
+    s->all.n += views;
     return CXR_OK;
+}
+
+static cxr_status score(cxr_scored *out, const cxr_model *m, const cxr_subset *part, bool perturb, const cxr_run_opts *o,
+                        bool skip, const cxr_hooks *hooks, cxr_error *err)
+{
+    *out = (cxr_scored){.views = perturb ? CXR_PERTURBATIONS : 1, .from = part, .hooks = hooks, .skip = skip};
+    const size_t most = part->count * (size_t)out->views;
+    out->all = (cxr_predictions){.classes = m->class_count,
+                                 .class_names = (const char *const *)m->classes,
+                                 .path = cxr_mem_new(most, sizeof *out->all.path),
+                                 .label = cxr_mem_new(most, sizeof *out->all.label),
+                                 .probability = cxr_mem_new(most, (size_t)m->class_count * sizeof(float))};
+    if (out->all.path == NULL || out->all.label == NULL || out->all.probability == NULL)
+        return cxr_mem_fail(err, "predictions");
+    const cxr_status st = perturb ? cxr_predict_perturbed(m, part->paths, part->count, o, hooks, collect, out, err)
+                                  : cxr_predict_paths(m, part->paths, part->count, o, hooks, collect, out, err);
+    if (st == CXR_OK && out->skipped > 0) cxr_log(hooks, CXR_WARNING, "%zu unreadable images were left out", out->skipped);
+    return st;
 }
 
 cxr_status cxr_score(cxr_scored *out, const cxr_model *m, const cxr_subset *part, const cxr_run_opts *o, bool skip,
                      const cxr_hooks *hooks, cxr_error *err)
 {
-    *out = (cxr_scored){.from = part, .hooks = hooks, .skip = skip};
-    out->all = (cxr_predictions){.classes = m->class_count,
-                                 .class_names = (const char *const *)m->classes,
-                                 .path = cxr_mem_new(part->count, sizeof *out->all.path),
-                                 .label = cxr_mem_new(part->count, sizeof *out->all.label),
-                                 .probability = cxr_mem_new(part->count, (size_t)m->class_count * sizeof(float))};
-    if (out->all.path == NULL || out->all.label == NULL || out->all.probability == NULL)
-        return cxr_mem_fail(err, "predictions");
-    const cxr_status st = cxr_predict_paths(m, part->paths, part->count, o, hooks, collect, out, err);
-    if (st == CXR_OK && out->skipped > 0) cxr_log(hooks, CXR_WARNING, "%zu unreadable images were left out", out->skipped);
-    return st;
+    return score(out, m, part, false, o, skip, hooks, err);
+}
+
+cxr_status cxr_score_perturbed(cxr_scored *out, const cxr_model *m, const cxr_subset *part, const cxr_run_opts *o, bool skip,
+                               const cxr_hooks *hooks, cxr_error *err)
+{
+    return score(out, m, part, true, o, skip, hooks, err);
 }
 
 void cxr_scored_free(cxr_scored *s)

@@ -14,7 +14,8 @@ CXR_MUST_CHECK cxr_status cxr_match_classes(cxr_subset *s, const cxr_dataset *d,
 
 /* Keys and class names are lent by the part and the model. */
 typedef struct cxr_scored {
-    cxr_predictions all;
+    cxr_predictions all; /* image by image, of each image its `views` */
+    int views;
     const cxr_subset *from;
     const cxr_hooks *hooks;
     bool skip;
@@ -25,5 +26,8 @@ typedef struct cxr_scored {
  * cxr_scored_free also after a failure. */
 CXR_MUST_CHECK cxr_status cxr_score(cxr_scored *out, const cxr_model *m, const cxr_subset *part, const cxr_run_opts *o,
                                     bool skip, const cxr_hooks *hooks, cxr_error *err);
+/* The same of each image perturbed in every way of data/perturb.h, "none" first. */
+CXR_MUST_CHECK cxr_status cxr_score_perturbed(cxr_scored *out, const cxr_model *m, const cxr_subset *part,
+                                              const cxr_run_opts *o, bool skip, const cxr_hooks *hooks, cxr_error *err);
 void cxr_scored_free(cxr_scored *s);
 #endif

@@ -180,3 +180,66 @@ cxr_status cxr_write_metrics(const char *path, const cxr_metrics *m, const char 
     json_decref(o);
     return st;
 }
+
+static void put_row(FILE *f, const char *name, size_t images, const double figures[CXR_METRICS])
+{
+    (void)fprintf(f, "%s,%zu", name, images);
+    for (int i = 0; i < CXR_METRICS; i++)
+        if (isfinite(figures[i]))
+            (void)fprintf(f, ",%.9g", figures[i]);
+        else
+            (void)fputc(',', f);
+    (void)fputc('\n', f);
+}
+
+static cxr_status put_robustness(FILE *f, const void *content, cxr_error *err)
+{
+    (void)err;
+    const cxr_robustness *r = content;
+    const size_t images = r->each[0]->n;
+    (void)fputs("perturbation,images", f);
+    for (int i = 0; i < CXR_METRICS; i++) (void)fprintf(f, ",%s", r->pooled->names[i]);
+    (void)fputc('\n', f);
+    for (int k = 0; k < r->count; k++) put_row(f, r->names[k], images, r->each[k]->value);
+    put_row(f, "mean", images, r->mean);
+    put_row(f, "worst", images, r->worst);
+    put_row(f, "pooled", r->pooled->n, r->pooled->value);
+    return CXR_OK;
+}
+
+static json_t *figures_json(const char *const names[CXR_METRICS], const double figures[CXR_METRICS])
+{
+    json_t *o = json_object();
+    bool ok = true;
+    for (int i = 0; i < CXR_METRICS; i++) ok &= json_object_set_new(o, names[i], number(figures[i])) == 0;
+    return or_nothing(o, ok);
+}
+
+static json_t *robustness_json(const cxr_robustness *r)
+{
+    const char *const *names = r->pooled->names;
+    json_t *o = json_object(), *each = json_object();
+    bool ok = json_object_set_new(o, "images", json_integer((json_int_t)r->each[0]->n)) == 0;
+    ok &= json_object_set_new(o, "threshold", number(r->pooled->threshold)) == 0;
+    for (int k = 0; k < r->count; k++)
+        ok &= json_object_set_new(each, r->names[k], figures_json(names, r->each[k]->value)) == 0;
+    ok &= json_object_set_new(o, "perturbations", each) == 0;
+    ok &= json_object_set_new(o, "mean", figures_json(names, r->mean)) == 0;
+    ok &= json_object_set_new(o, "worst", figures_json(names, r->worst)) == 0;
+    ok &= json_object_set_new(o, "pooled", figures_json(names, r->pooled->value)) == 0;
+    return or_nothing(o, ok);
+}
+
+cxr_status cxr_write_robustness(const char *folder, const cxr_robustness *r, cxr_error *err)
+{
+    cxr_status st = cxr_make_folders(folder, err);
+    char *table = cxr_path_join(folder, "robustness.csv"), *object = cxr_path_join(folder, "robustness.json");
+    json_t *o = robustness_json(r);
+    if (st == CXR_OK && (table == NULL || object == NULL || o == NULL)) st = cxr_mem_fail(err, "the figures as files");
+    if (st == CXR_OK) st = write_text(table, put_robustness, r, err);
+    if (st == CXR_OK) st = write_text(object, put_json, o, err);
+    json_decref(o);
+    cxr_mem_free(table);
+    cxr_mem_free(object);
+    return st;
+}

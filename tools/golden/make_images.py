@@ -5,6 +5,7 @@ same for every transform. Deterministic; versions and seed are recorded in READM
 decode.txt      FILE TOLERANCE                     one line per image of decode.pgm (PGMs, one after another)
 scaled.txt      FILE TOLERANCE RULE SIZE          one line per image of scaled.pgm: decoded by draft() for that target
 transforms.txt  OPERATION SOURCE TOLERANCE ARGUMENTS...   one line per image of transforms.pgm; SOURCE indexes sources.pgm
+perturb.txt     SOURCE RULE SIZE NAME              one line per image of perturb.pgm
 
 Pillow up to 12 resizes rows, then columns; Pillow 13 takes the other order where it is cheaper, which moves a few pixels by
 one level. cxr keeps the one order. The tolerance of a transform is the gap between Pillow's result and Pillow's result in
@@ -467,11 +468,76 @@ def write_transforms():
     (OUT / "transforms.pgm").write_bytes(images)
 
 
+# ---- Perturbations ----
+
+# As src/data/perturb.c has them, in its order; the numbers are written again here so that a change of one is seen.
+PERTURBATIONS = [
+    ("none", lambda i, k: i),
+    ("contrast 0.5", lambda i, k: F.adjust_contrast(i, f32(0.5))),
+    ("contrast 0.75", lambda i, k: F.adjust_contrast(i, f32(0.75))),
+    ("contrast 1.33", lambda i, k: F.adjust_contrast(i, f32(1.33))),
+    ("brightness 0.7", lambda i, k: F.adjust_brightness(i, f32(0.7))),
+    ("brightness 1.3", lambda i, k: F.adjust_brightness(i, f32(1.3))),
+    ("gamma 0.6", lambda i, k: F.adjust_gamma(i, f32(0.6))),
+    ("gamma 1.6", lambda i, k: F.adjust_gamma(i, f32(1.6))),
+    ("zoom 0.8", lambda i, k: zoom(i, f32(0.8))),
+    ("crop 0.8", lambda i, k: crop(i, f32(0.8), 0.5)),
+    ("crop 0.6", lambda i, k: crop(i, f32(0.6), 0.5)),
+    ("crop 0.8 top left", lambda i, k: crop(i, f32(0.8), 0)),
+    ("crop 0.8 bottom right", lambda i, k: crop(i, f32(0.8), 1)),
+    ("rotate -10", lambda i, k: F.rotate(i, -10, InterpolationMode.NEAREST, fill=0)),
+    ("rotate 10", lambda i, k: F.rotate(i, 10, InterpolationMode.NEAREST, fill=0)),
+    ("noise 0.03", lambda i, k: noise(i, f32(0.03), k)),
+    ("noise 0.06", lambda i, k: noise(i, f32(0.06), k)),
+    ("jpeg 30", lambda i, k: recompress(i, 30)),
+    ("jpeg 10", lambda i, k: recompress(i, 10)),
+    ("half resolution", lambda i, k: coarsen(i, 0.5)),
+    ("black border", lambda i, k: border(i, f32(0.1))),
+]
+
+
+def crop(image, share, place):
+    width, height = max(1, round(image.width * share)), max(1, round(image.height * share))
+    return F.crop(image, int(place * (image.height - height)), int(place * (image.width - width)), height, width)
+
+
+def coarsen(image, factor):
+    small = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
+    return image.resize(small, Image.BILINEAR).resize(image.size, Image.BILINEAR)
+
+
+def border(image, share):
+    dx, dy = round(image.width * share), round(image.height * share)
+    pixels = np.asarray(image)[dy : image.height - dy, dx : image.width - dx]
+    return Image.fromarray(np.pad(pixels, ((dy, dy), (dx, dx))), "L")
+
+
+def write_perturbed():
+    """All of them of each source, with Pillow's resizing in cxr's order: a level off before a JPEG would not stay one."""
+    Image.Image.resize = rows_then_columns
+    small, tall, wide = picture(61, 47), picture(40, 70), picture(29, 23)
+    large = np.asarray(Image.fromarray(wide, "L").resize((400, 320), Image.BILINEAR))
+    (OUT / "perturb_sources.pgm").write_bytes(b"".join(pgm(s) for s in (small, tall, wide)))
+    lines, images = [], b""
+    for number, (pixels, name, size) in enumerate([(small, "squash", 32), (tall, "fit", 40), (large, "crop", 36), (large, "squash", 33)]):
+        image = Image.fromarray(pixels, "L")
+        for which, (title, change) in enumerate(PERTURBATIONS):
+            shorter = min(image.size) if which else 0
+            reduced = image if shorter <= 256 else image.resize([round(n * (256 / shorter)) for n in image.size], Image.BILINEAR)
+            key = int(keyed_rng.key(1, keyed_rng.PERTURBATION, which, number))
+            lines.append(f"{number} {name} {size} {title}")
+            images += pgm(rule(change(reduced, key), name, size))
+    Image.Image.resize = PILLOW_RESIZE
+    (OUT / "perturb.txt").write_text("\n".join(lines) + "\n")
+    (OUT / "perturb.pgm").write_bytes(images)
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     write_decode()
     write_transforms()
     write_scaled()
+    write_perturbed()
     versions = f"Python {sys.version.split()[0]}, Pillow {PIL.__version__}, torchvision {torchvision.__version__}, numpy {np.__version__}"
     (OUT / "README.txt").write_text(f"Written by tools/golden/make_images.py with seed {SEED} and {versions}.\n")
 

@@ -1,0 +1,145 @@
+/* Figures over perturbed images: each perturbation's own are those of its predictions alone, and what is made of them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "compare.h"
+#include "data/perturb.h"
+#include "eval/robust.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { IMAGES = 30, ALL = IMAGES * CXR_PERTURBATIONS };
+static const char *const names[] = {"a", "b", "c"};
+static const char *paths[ALL];
+static int labels[ALL];
+static float probabilities[ALL * 3];
+
+/* Scores that know the label the less, the later the perturbation. */
+static cxr_predictions make(int classes)
+{
+    for (size_t i = 0; i < ALL; i++) {
+        const size_t image = i / CXR_PERTURBATIONS, which = i % CXR_PERTURBATIONS;
+        float *p = probabilities + i * (size_t)classes, sum = 0.0f;
+        paths[i] = "x";
+        labels[i] = (int)image % classes;
+        for (int k = 0; k < classes; k++) {
+            p[k] = 0.05f + cxr_rng_uniform(11, i * 3 + (uint64_t)k) + (k == labels[i] ? 2.0f / (1.0f + (float)which) : 0.0f);
+            sum += p[k];
+        }
+        for (int k = 0; k < classes; k++) p[k] /= sum;
+    }
+    return (cxr_predictions){
+        .n = ALL, .classes = classes, .class_names = names, .path = paths, .label = labels, .probability = probabilities};
+}
+
+static bool same(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+/* A row's figures are those of cxr_metrics_compute() on predictions picked by hand. */
+static void check_row(const cxr_robustness *r, const cxr_predictions *all, int which, int positive, double threshold)
+{
+    const char *path[IMAGES];
+    int label[IMAGES];
+    float probability[IMAGES * 3];
+    const int classes = all->classes;
+    for (int i = 0; i < IMAGES; i++) {
+        path[i] = "x";
+        label[i] = i % classes;
+        for (int k = 0; k < classes; k++)
+            probability[i * classes + k] = probabilities[(i * CXR_PERTURBATIONS + which) * classes + k];
+    }
+    cxr_metrics *m = NULL;
+    const cxr_predictions one = {IMAGES, classes, names, path, label, probability};
+    assert_int_equal(cxr_metrics_compute(&m, &one, positive, threshold, NULL), CXR_OK);
+    assert_int_equal(r->each[which]->n, IMAGES);
+    assert_string_equal(r->names[which], cxr_perturbation_name(which));
+    for (int f = 0; f < CXR_METRICS; f++) assert_true(same(r->each[which]->value[f], m->value[f]));
+    cxr_metrics_free(&m);
+}
+
+static void check(int classes, int positive, double threshold)
+{
+    const cxr_predictions all = make(classes);
+    cxr_robustness *r = NULL;
+    assert_int_equal(cxr_robustness_compute(&r, &all, positive, threshold, NULL), CXR_OK);
+    assert_int_equal(r->count, CXR_PERTURBATIONS);
+    assert_int_equal(r->pooled->n, ALL);
+    for (int k = 0; k < r->count; k++) check_row(r, &all, k, positive, threshold);
+    for (int f = 0; f < CXR_METRICS; f++) {
+        const bool loss = f == CXR_METRICS - 1;
+        double sum = 0.0, worst = loss ? -INFINITY : INFINITY;
+        for (int k = 0; k < r->count; k++) {
+            sum += r->each[k]->value[f];
+            worst = loss ? fmax(worst, r->each[k]->value[f]) : fmin(worst, r->each[k]->value[f]);
+        }
+        assert_true(cxr_close(r->mean[f], sum / r->count, 1e-12, 0.0)); /* another order of additions */
+        assert_true(r->worst[f] == worst);
+    }
+    /* of as many images each, the pooled loss and accuracy are the means */
+    assert_true(cxr_close(r->pooled->value[0], r->mean[0], 1e-12, 0.0));
+    assert_true(cxr_close(r->pooled->value[CXR_METRICS - 1], r->mean[CXR_METRICS - 1], 1e-12, 0.0));
+    assert_true(r->worst[7] < r->each[0]->value[7]);
+    cxr_robustness_free(&r);
+    assert_null(r);
+}
+
+static void test_two_classes(void **state)
+{
+    (void)state;
+    check(2, 1, 0.4);
+    check(2, 0, 0.6);
+}
+
+static void test_three_classes(void **state)
+{
+    (void)state;
+    check(3, -1, 0.5);
+}
+
+/* One class only: no area under any curve, so no mean of it and no worst. */
+static void test_undefined(void **state)
+{
+    (void)state;
+    const cxr_predictions all = make(2);
+    memset(labels, 0, sizeof labels);
+    cxr_robustness *r = NULL;
+    assert_int_equal(cxr_robustness_compute(&r, &all, 1, 0.5, NULL), CXR_OK);
+    assert_true(isnan(r->mean[7]) && isnan(r->worst[7]) && isnan(r->pooled->value[7]));
+    assert_true(isfinite(r->mean[0]) && isfinite(r->worst[0]));
+    cxr_robustness_free(&r);
+}
+
+static void test_every_allocation_can_fail(void **state)
+{
+    (void)state;
+    const cxr_predictions all = make(3);
+    bool fired = true;
+    for (long n = 0; fired; n++) {
+        cxr_robustness *r = NULL;
+        cxr_mem_fail_at(n);
+        const cxr_status st = cxr_robustness_compute(&r, &all, -1, 0.5, NULL);
+        fired = cxr_mem_fail_fired();
+        cxr_mem_fail_at(-1);
+        assert_int_equal(st, fired ? CXR_ENOMEM : CXR_OK);
+        assert_true((r == NULL) == fired);
+        cxr_robustness_free(&r);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_two_classes),
+        cmocka_unit_test(test_three_classes),
+        cmocka_unit_test(test_undefined),
+        cmocka_unit_test(test_every_allocation_can_fail),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
