@@ -48,6 +48,14 @@ static void show_head(const void *args, char *out, size_t room)
     cxr_show_head(&((const train_args *)args)->opts, out, room);
 }
 
+static const char *add_teacher(void *args, const char *text)
+{
+    cxr_train_opts *o = &((train_args *)args)->opts;
+    if (*text == '\0' || o->teacher_count == CXR_MAX_TEACHERS) return "a model file, at most 16 times";
+    o->teachers[o->teacher_count++] = text;
+    return NULL;
+}
+
 static void defaults(void *args)
 {
     train_args *a = args;
@@ -258,6 +266,23 @@ static const cxr_option options[] = {
      .high = 1,
      .open = CXR_OPEN_HIGH,
      .help = "share of each label spread over all classes"},
+    {.name = "teacher",
+     .kind = CXR_ARG_TEXT,
+     .value = "FILE",
+     .parse = add_teacher,
+     .help = "distil: learn what this model says of each batch as well as the labels; with several (repeat it), their mean"},
+    {.name = "distil",
+     FILLS(opts.distil),
+     .value = "A",
+     .low = 0,
+     .high = 1,
+     .help = "share of the loss that compares with the teachers"},
+    {.name = "distil-temperature",
+     FILLS(opts.distil_temperature),
+     .value = "T",
+     .low = 0.1,
+     .high = 100,
+     .help = "softens the probabilities of both sides in that comparison"},
     {.name = "class-weights", FILLS(class_weights), .words = switch_words, .help = "weigh the loss by inverse class frequency"},
     {.name = "balanced",
      FILLS(opts.balanced),
@@ -313,6 +338,13 @@ static const cxr_option options[] = {
 
 static const char *const allowed_with_resume[] = {"resume", "threads", "quiet", "verbose", NULL};
 
+extern const cxr_command cxr_command_train; /* below */
+
+static bool given_option(const cxr_given *given, const char *name)
+{
+    return cxr_args_given(&cxr_command_train, given, name);
+}
+
 static cxr_status check(const train_args *a, const cxr_given *given, cxr_error *err)
 {
     if (a->resume == NULL) {
@@ -320,6 +352,8 @@ static cxr_status check(const train_args *a, const cxr_given *given, cxr_error *
         if (a->out != NULL && a->name != NULL) return cxr_fail(err, CXR_EUSAGE, "--out and --name exclude each other");
         if (a->name != NULL && (*a->name == '\0' || *a->name == '.' || strchr(a->name, '/') != NULL))
             return cxr_fail(err, CXR_EUSAGE, "--name must be a plain folder name, not '%s'; --out takes a path", a->name);
+        if (a->opts.teacher_count == 0 && (given_option(given, "distil") || given_option(given, "distil-temperature")))
+            return cxr_fail(err, CXR_EUSAGE, "--distil and --distil-temperature are for a --teacher, and none is given");
         return CXR_OK;
     }
     if (given->operand_count > 0)

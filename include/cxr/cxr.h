@@ -122,7 +122,8 @@ typedef enum cxr_precision {
 /* Where training keeps what it would otherwise compute again each epoch: decoded images, and features at the cut. */
 typedef enum cxr_cache { CXR_CACHE_RAM, CXR_CACHE_DISK, CXR_CACHE_OFF } cxr_cache;
 
-#define CXR_MAX_HEAD 8 /* hidden layers of a head */
+#define CXR_MAX_HEAD     8  /* hidden layers of a head */
+#define CXR_MAX_TEACHERS 16 /* models that one learns from */
 
 typedef struct cxr_train_opts {
     /* data */
@@ -161,6 +162,11 @@ typedef struct cxr_train_opts {
     int batch_size;          /* images per step                                      2..1024   default 64         */
     int early_stop;          /* epochs to wait for a lower validation loss; 0 = off  0..100000 default 0          */
     uint64_t seed;           /* order, augmentation, dropout, initial values         0..9.2e18 default 1          */
+    /* distillation (Hinton, Vinyals, Dean 2015) */
+    const char *teachers[CXR_MAX_TEACHERS]; /* model files with the data's classes and the run's input size and rule */
+    int teacher_count;                      /*                                                   0..16      default 0 */
+    float distil;             /* share of the loss that compares with the teachers   0..1       default 0.5        */
+    float distil_temperature; /* of both sides' probabilities in it                  0.1..100   default 2          */
     /* machine */
     cxr_device device;         /*                                                                default auto       */
     int threads;               /* compute and loader; 0 = what the machine grants      0..1024   default 0          */

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *const cxr_rule_names[] = {"squash", "fit", "crop"};
+
 static cxr_status check_preprocess(const cxr_preprocess *p, cxr_error *err)
 {
     if (p->size < CXR_INPUT_LEAST || p->size > CXR_INPUT_MOST)
@@ -140,6 +142,30 @@ const cxr_preprocess *cxr_model_preprocess(const cxr_model *model)
 double cxr_model_threshold(const cxr_model *model)
 {
     return model->threshold;
+}
+
+static const char *class_list(const cxr_model *m, char *out, size_t room)
+{
+    size_t used = 0;
+    for (int c = 0; c < m->class_count && used < room; c++)
+        used += (size_t)snprintf(out + used, room - used, "%s%s", c > 0 ? ", " : "", m->classes[c]);
+    return out;
+}
+
+cxr_status cxr_model_match(const cxr_model *m, const cxr_model *other, const char *called, cxr_error *err)
+{
+    char mine[200], theirs[200];
+    const char *path = m->path == NULL ? "the model" : m->path;
+    const cxr_preprocess *p = &m->preprocess, *q = &other->preprocess;
+    bool same = m->class_count == other->class_count;
+    for (int c = 0; same && c < m->class_count; c++) same = strcmp(m->classes[c], other->classes[c]) == 0;
+    if (!same)
+        return cxr_fail(err, CXR_EDATA, "%s: its classes are %s, those of %s %s", path, class_list(m, mine, sizeof mine),
+                        called, class_list(other, theirs, sizeof theirs));
+    if (p->rule != q->rule || p->size != q->size)
+        return cxr_fail(err, CXR_EDATA, "%s: its images are %d pixels wide by %s, those of %s %d by %s", path, p->size,
+                        cxr_rule_names[p->rule], called, q->size, cxr_rule_names[q->rule]);
+    return CXR_OK;
 }
 
 int cxr_decide(const float *probability, int classes, int positive, double threshold)

@@ -48,6 +48,9 @@ CXR_MUST_CHECK cxr_status cxr_model_write(const cxr_model *m, const char *path, 
                                           const char *const *extra_meta, size_t extra_meta_count, cxr_error *err);
 /* Builds the model a weight file describes and loads its parameters. cxr_model_open is cxr_weights_open + this. */
 CXR_MUST_CHECK cxr_status cxr_model_from_weights(cxr_model **out, const cxr_weights *w, const char *path, cxr_error *err);
+/* CXR_EDATA, naming `other` as it is called, unless both have the same classes in the same order and take the same pixels: resize
+ * rule and size. */
+CXR_MUST_CHECK cxr_status cxr_model_match(const cxr_model *m, const cxr_model *other, const char *called, cxr_error *err);
 /* The predicted class: with two classes and one of them positive, that one when its probability >= threshold; else the most
  * probable one (the lower index of equals), by log-probabilities as well. */
 int cxr_decide(const float *probability, int classes, int positive, double threshold);

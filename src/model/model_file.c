@@ -11,7 +11,6 @@
 #define FORMAT_VERSION "1"
 #define META_MAX       15 /* pairs of a model's own metadata */
 
-static const char *const rule_names[] = {"squash", "fit", "crop"};
 static const char intended_use[] = "Research and teaching. Not a medical device: never the basis of a clinical decision.";
 static const char licence[] =
     "Set by the maker of this file; the starting weights and the training images keep their own terms.";
@@ -60,8 +59,8 @@ static json_t *json_classes(const cxr_model *m)
 
 static json_t *json_preprocess(const cxr_preprocess *p)
 {
-    return json_pack("{s:s, s:i, s:i, s:[f, f, f], s:[f, f, f]}", "rule", rule_names[p->rule], "size", p->size, "channels", 3,
-                     "mean", (double)p->mean[0], (double)p->mean[1], (double)p->mean[2], "std", (double)p->std[0],
+    return json_pack("{s:s, s:i, s:i, s:[f, f, f], s:[f, f, f]}", "rule", cxr_rule_names[p->rule], "size", p->size, "channels",
+                     3, "mean", (double)p->mean[0], (double)p->mean[1], (double)p->mean[2], "std", (double)p->std[0],
                      (double)p->std[1], (double)p->std[2]);
 }
 
@@ -208,7 +207,7 @@ static bool read_preprocess(cxr_preprocess *p, const cxr_weights *w)
     json_t *all = get_json(w, "cxr.preprocess");
     const char *rule = json_string_value(json_object_get(all, "rule"));
     int channels, known = 0;
-    while (rule != NULL && known < 3 && strcmp(rule, rule_names[known]) != 0) known++;
+    while (rule != NULL && known < 3 && strcmp(rule, cxr_rule_names[known]) != 0) known++;
     p->rule = (cxr_resize_rule)known;
     const bool ok = rule != NULL && known < 3 && get_int(json_object_get(all, "size"), 32, 1024, &p->size) &&
                     get_int(json_object_get(all, "channels"), 3, 3, &channels) &&

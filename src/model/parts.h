@@ -5,6 +5,8 @@
 
 #define CXR_CLASSES_MAX 1000
 
+extern const char *const cxr_rule_names[]; /* of cxr_resize_rule */
+
 /* cxr_model_build without the random start: all parameters 0. */
 CXR_MUST_CHECK cxr_status cxr_model_blank(cxr_model **out, const cxr_train_opts *o, const char *const *classes, int count,
                                           cxr_error *err);

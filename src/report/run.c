@@ -1,6 +1,7 @@
 #include "report/run.h"
 #include "base/file.h"
 #include "base/grant.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "report/plot.h"
@@ -25,7 +26,8 @@ typedef struct run {
     float *best;    /* the best epoch's parameters right of the cut, where it is unsaved; NULL: none were */
 } run;
 
-#define MOST_REST 5.0 /* seconds between writings that short epochs may share */
+#define TEACHERS_TEXT (32 + 67 * CXR_MAX_TEACHERS)
+#define MOST_REST     5.0 /* seconds between writings that short epochs may share */
 
 /* Does `call` with the path of a file of the run as `path`. */
 #define WITH_PATH(st, r, name, call)                                                                                           \
@@ -207,13 +209,30 @@ static cxr_status open_dataset(run *r, const cxr_train_opts *o, cxr_split_report
     return st;
 }
 
-/* What a stranger needs to judge and repeat the training; stored in the model file. */
-static cxr_status write_receipt(run *r, const char *args, cxr_error *err)
+/* The teachers' place in the receipt, by content: "" where there are none. */
+static cxr_status describe_teachers(char out[TEACHERS_TEXT], const cxr_train_opts *o, cxr_error *err)
 {
-    char fingerprint[65];
-    const cxr_status st = cxr_dataset_fingerprint(&r->data, fingerprint, err);
+    size_t used = 0;
+    cxr_status st = CXR_OK;
+    out[0] = '\0';
+    for (int i = 0; i < o->teacher_count && st == CXR_OK; i++) {
+        char hex[65] = "";
+        st = cxr_sha256_file(o->teachers[i], hex, err);
+        used += (size_t)snprintf(out + used, TEACHERS_TEXT - used, "%s\"%s\"", i == 0 ? "\"teachers_sha256\":[" : ",", hex);
+    }
+    if (o->teacher_count > 0) (void)snprintf(out + used, TEACHERS_TEXT - used, "],");
+    return st;
+}
+
+/* What a stranger needs to judge and repeat the training; stored in the model file. */
+static cxr_status write_receipt(run *r, const cxr_train_opts *o, const char *args, cxr_error *err)
+{
+    char fingerprint[65], teachers[TEACHERS_TEXT];
+    cxr_status st = cxr_dataset_fingerprint(&r->data, fingerprint, err);
+    if (st == CXR_OK) st = describe_teachers(teachers, o, err);
     if (st != CXR_OK) return st;
-    r->model->receipt = cxr_mem_printf("{\"cxr\":\"%s\",\"data_sha256\":\"%s\",\"args\":%s}", cxr_version(), fingerprint, args);
+    r->model->receipt =
+        cxr_mem_printf("{\"cxr\":\"%s\",\"data_sha256\":\"%s\",%s\"args\":%s}", cxr_version(), fingerprint, teachers, args);
     return r->model->receipt == NULL ? cxr_mem_fail(err, "the training receipt") : CXR_OK;
 }
 
@@ -244,7 +263,7 @@ static cxr_status start(run *r, const cxr_train_opts *o, const cxr_hooks *hooks,
     cxr_status st = args == NULL ? cxr_mem_fail(err, "the arguments") : open_dataset(r, o, &report, err);
     if (hooks != NULL) r->hooks = *hooks;
     if (st == CXR_OK) st = build_model(r, o, err);
-    if (st == CXR_OK) st = write_receipt(r, args, err);
+    if (st == CXR_OK) st = write_receipt(r, o, args, err);
     if (st == CXR_OK) st = cxr_trainer_open(&r->trainer, o, r->model, &r->data, &r->hooks, err);
     if (st == CXR_OK) st = create_folder(r, err);
     if (st == CXR_OK) st = open_log(r, hooks, err);
@@ -255,32 +274,61 @@ static cxr_status start(run *r, const cxr_train_opts *o, const cxr_hooks *hooks,
     return st;
 }
 
+/* Inputs that resuming reads again, maybe from another folder. */
+typedef struct full_paths {
+    char *items[1 + CXR_MAX_TEACHERS];
+    size_t count;
+} full_paths;
+
+static cxr_status find_input(full_paths *p, const char **path, cxr_error *err)
+{
+    char *full = realpath(*path, NULL);
+    if (full == NULL) return cxr_fail(err, CXR_ENOINPUT, "%s: %s", *path, strerror(errno));
+    *path = p->items[p->count++] = full;
+    return CXR_OK;
+}
+
+static cxr_status find_inputs(full_paths *p, cxr_train_opts *o, cxr_error *err)
+{
+    cxr_status st = find_input(p, &o->data, err);
+    for (int i = 0; i < o->teacher_count && st == CXR_OK; i++) st = find_input(p, &o->teachers[i], err);
+    return st;
+}
+
 cxr_status cxr_train(const cxr_train_opts *opts, const cxr_hooks *hooks, cxr_train_result *result, cxr_error *err)
 {
     cxr_train_opts o = *opts;
-    char *data = NULL;
+    full_paths paths = {0};
     cxr_status st = cxr_train_opts_check(&o, err);
     if (st != CXR_OK) return st;
     if (o.threads == 0) o.threads = cxr_thread_grant();
-    data = realpath(o.data, NULL); /* resuming works from another folder */
-    if (data == NULL) return cxr_fail(err, CXR_ENOINPUT, "%s: %s", o.data, strerror(errno));
-    o.data = data;
+    st = find_inputs(&paths, &o, err);
     run r = {.folder = o.out};
-    st = start(&r, &o, hooks, err);
+    if (st == CXR_OK) st = start(&r, &o, hooks, err);
     if (st == CXR_OK) st = run_trainer(&r, result, err);
     close_run(&r);
-    free(data);
+    for (size_t i = 0; i < paths.count; i++) free(paths.items[i]);
     return st;
 }
 
 /* ---- Resuming ---- */
 
-static cxr_status check_data(const run *r, const char *path, cxr_error *err)
+static bool received(const run *r, const char *text)
 {
-    char fingerprint[65];
-    const cxr_status st = cxr_dataset_fingerprint(&r->data, fingerprint, err);
-    if (st != CXR_OK || (r->model->receipt != NULL && strstr(r->model->receipt, fingerprint) != NULL)) return st;
-    return cxr_fail(err, CXR_EDATA, "%s: the images changed since the run in %s was started", path, r->folder);
+    return r->model->receipt != NULL && strstr(r->model->receipt, text) != NULL;
+}
+
+/* The run goes on only with what it was started with. */
+static cxr_status check_inputs(const run *r, const cxr_train_opts *o, cxr_error *err)
+{
+    char fingerprint[65], teachers[TEACHERS_TEXT];
+    cxr_status st = cxr_dataset_fingerprint(&r->data, fingerprint, err);
+    if (st == CXR_OK) st = describe_teachers(teachers, o, err);
+    if (st == CXR_OK && !received(r, fingerprint))
+        st = cxr_fail(err, CXR_EDATA, "%s: the images changed since the run in %s was started", o->data, r->folder);
+    if (st == CXR_OK && o->teacher_count > 0 && !received(r, teachers))
+        st = cxr_fail(err, CXR_EDATA, "%s: a teacher's file changed since the run was started", r->folder);
+    return st;
 }
 
 /* What a killed run had begun to write. */
@@ -299,7 +347,7 @@ static cxr_status reopen(run *r, const cxr_train_opts *o, cxr_weights *file, cxr
     cxr_status st = cxr_dataset_open(&r->data, o->data, o->group_by, err);
     if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_SPLIT, cxr_split_read(&r->data, path, err));
     if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_CHECKPOINT, cxr_checkpoint_open(file, &r->model, path, err));
-    if (st == CXR_OK) st = check_data(r, o->data, err);
+    if (st == CXR_OK) st = check_inputs(r, o, err);
     if (st == CXR_OK) st = cxr_trainer_open(&r->trainer, o, r->model, &r->data, &r->hooks, err);
     if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_CHECKPOINT, cxr_checkpoint_restore(r->trainer, file, path, err));
     if (st == CXR_OK) st = sweep(r, err);

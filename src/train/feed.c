@@ -242,6 +242,7 @@ static cxr_status compute(cxr_feed *f, cxr_features *out, double *waited, cxr_er
     cxr_status st = cxr_loader_next(f->loader, &b, waited, err);
     if (st == CXR_OK) st = write_pixels(f, &b, out, err);
     if (st != CXR_OK || out->n == 0) return st;
+    out->pixels = f->input;
     st = f->o.backend->forward(f->o.frozen, f->input, 0, &out->x, err);
     if (st == CXR_OK && f->o.store != NULL) st = keep(f, &b, out->x, err);
     return st;

@@ -30,7 +30,8 @@ typedef struct cxr_feed_opts { /* pointers are lent until close */
 
 /* One batch; lent until the next call with this feed or any other of the same frozen program. */
 typedef struct cxr_features {
-    const cxr_tensor *x; /* of n images; NULL when n is 0 */
+    const cxr_tensor *x;      /* of n images; NULL when n is 0 */
+    const cxr_tensor *pixels; /* what they were made of; NULL: they were kept */
     const int *labels;
     const int *others; /* labels of what was mixed into the images; NULL: nothing was */
     double share;      /* of the images themselves */

@@ -21,6 +21,18 @@ static cxr_status bad_loss(const cxr_trainer *t, const cxr_features *b, double l
                     isnan(loss) ? "not a number" : "infinite", t->state.epoch + 1, b->first);
 }
 
+/* The batch's loss by t->logp, and its gradient in t->dlogp. */
+static cxr_status measure(cxr_trainer *t, const cxr_features *b, double *loss, cxr_error *err)
+{
+    *loss = b->others == NULL ? cxr_loss_nll(&t->loss, t->logp, b->labels, b->n, t->dlogp)
+                              : cxr_loss_mixed(&t->loss, t->logp, b->labels, b->others, b->share, b->n, t->dlogp);
+    if (t->teachers == NULL) return CXR_OK;
+    const float *soft = NULL;
+    const cxr_status st = cxr_teachers_ask(t->teachers, b->pixels, b->n, &soft, err);
+    if (st == CXR_OK) *loss = cxr_loss_distilled(&t->loss, *loss, t->logp, soft, b->n, t->dlogp);
+    return st;
+}
+
 /* One optimiser step. */
 static cxr_status update(cxr_trainer *t, const cxr_features *b, uint64_t step, double *loss, cxr_error *err)
 {
@@ -28,9 +40,8 @@ static cxr_status update(cxr_trainer *t, const cxr_features *b, uint64_t step, d
     const uint64_t total = cxr_feed_batches(t->train_feed) * (uint64_t)o->epochs;
     cxr_status st = forward(t, t->trainable, b, cxr_rng_key(o->seed, CXR_FOR_DROPOUT, 1, step), err);
     if (st != CXR_OK) return st;
-    *loss = b->others == NULL ? cxr_loss_nll(&t->loss, t->logp, b->labels, b->n, t->dlogp)
-                              : cxr_loss_mixed(&t->loss, t->logp, b->labels, b->others, b->share, b->n, t->dlogp);
-    if (!isfinite(*loss)) return CXR_OK; /* the caller names the batch */
+    st = measure(t, b, loss, err);
+    if (st != CXR_OK || !isfinite(*loss)) return st; /* the caller names the batch */
     memset(t->grads + t->optim.first, 0, t->optim.count * sizeof(float));
     st = t->backend->tensor_write(t->dout, b->n, t->dlogp, err);
     if (st == CXR_OK) st = t->backend->backward(t->trainable, t->dout, t->grads, err);

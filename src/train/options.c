@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum kind { TEXT, BOOLEAN, INT, U32, U64, FLOAT, DOUBLE, CHOICE, HEAD, TRIPLE } kind;
+typedef enum kind { TEXT, BOOLEAN, INT, U32, U64, FLOAT, DOUBLE, CHOICE, HEAD, TRIPLE, TEACHERS } kind;
 
 typedef struct field {
     const char *name; /* in args.json; dashes instead of underscores on the command line */
@@ -67,6 +67,9 @@ static const field fields[] = {
     {"mixup", FLOAT, AT(mixup), 0, 1, NULL},
     {"cutmix", FLOAT, AT(cutmix), 0, 1, NULL},
     {"label_smoothing", FLOAT, AT(label_smoothing), 0, ALMOST_ONE, NULL},
+    {"teachers", TEACHERS, AT(teachers), 0, 0, NULL},
+    {"distil", FLOAT, AT(distil), 0, 1, NULL},
+    {"distil_temperature", FLOAT, AT(distil_temperature), 0.1, 100, NULL},
     {"class_weights", BOOLEAN, AT(class_weights), 0, 1, NULL},
     {"balanced", BOOLEAN, AT(balanced), 0, 1, NULL},
     {"clip_norm", FLOAT, AT(clip_norm), 0, 1e6, NULL},
@@ -100,6 +103,8 @@ void cxr_train_opts_default(cxr_train_opts *o)
                           .lr = 1e-4f,
                           .layer_decay = 1.0f,
                           .momentum = 0.9f,
+                          .distil = 0.5f,
+                          .distil_temperature = 2.0f,
                           .epochs = 5,
                           .batch_size = 64,
                           .seed = 1,
@@ -122,7 +127,8 @@ static double number_at(const field *f, const void *at, int k)
     case DOUBLE: return *(const double *)at;
     case TEXT:
     case BOOLEAN:
-    case CHOICE: break;
+    case CHOICE:
+    case TEACHERS: break;
     }
     return f->low;
 }
@@ -150,6 +156,7 @@ static cxr_status check_field(const field *f, const cxr_train_opts *o, cxr_error
 
 const char *cxr_train_opts_fresh(const cxr_train_opts *o)
 {
+    if (o->teacher_count > 0) return "teachers";
     if (o->balanced) return "balanced";
     if (o->mixup > 0.0f) return "mixup";
     return o->cutmix > 0.0f ? "cutmix" : NULL;
@@ -161,6 +168,8 @@ cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err)
         return cxr_fail(err, CXR_EUSAGE, "training needs a data set and a run folder");
     if (o->head_count < 0 || o->head_count > CXR_MAX_HEAD)
         return cxr_fail(err, CXR_EUSAGE, "a head has 0 to %d hidden layers, not %d", CXR_MAX_HEAD, o->head_count);
+    if (o->teacher_count < 0 || o->teacher_count > CXR_MAX_TEACHERS)
+        return cxr_fail(err, CXR_EUSAGE, "a model has 0 to %d teachers, not %d", CXR_MAX_TEACHERS, o->teacher_count);
     for (size_t i = 0; i < FIELDS; i++) {
         const cxr_status st = check_field(&fields[i], o, err);
         if (st != CXR_OK) return st;
@@ -174,7 +183,8 @@ cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err)
                         o->cache_features);
     const char *fresh = cxr_train_opts_fresh(o);
     if (o->cache_features > 0 && fresh != NULL)
-        return cxr_fail(err, CXR_EUSAGE, "cache_features is %d with %s: each epoch's batches are new, nothing can be kept",
+        return cxr_fail(err, CXR_EUSAGE,
+                        "cache_features is %d with %s, which takes the pixels of each batch: nothing can be kept",
                         o->cache_features, fresh);
     return CXR_OK;
 }
@@ -200,6 +210,13 @@ static json_t *numbers_json(const field *f, const void *at, int count)
     return list;
 }
 
+static json_t *teachers_json(const cxr_train_opts *o)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < o->teacher_count; i++) (void)json_array_append_new(list, json_string(o->teachers[i]));
+    return list;
+}
+
 static json_t *field_json(const field *f, const cxr_train_opts *o)
 {
     const void *at = (const char *)o + f->offset;
@@ -215,6 +232,7 @@ static json_t *field_json(const field *f, const cxr_train_opts *o)
     case DOUBLE: return json_real(*(const double *)at);
     case HEAD: return numbers_json(f, at, o->head_count);
     case TRIPLE: return numbers_json(f, at, 3);
+    case TEACHERS: return teachers_json(o);
     }
     return NULL;
 }
@@ -257,6 +275,16 @@ static bool read_list(const field *f, cxr_train_opts *o, const json_t *value)
     return true;
 }
 
+static bool read_teachers(cxr_train_opts *o, const json_t *value)
+{
+    const size_t n = json_array_size(value);
+    if (!json_is_array(value) || n > CXR_MAX_TEACHERS) return false;
+    for (size_t i = 0; i < n; i++)
+        if ((o->teachers[i] = json_string_value(json_array_get(value, i))) == NULL) return false;
+    o->teacher_count = (int)n;
+    return true;
+}
+
 static bool read_integer(const field *f, void *at, const json_t *value)
 {
     const json_int_t x = json_integer_value(value);
@@ -282,6 +310,7 @@ static bool read_field(const field *f, cxr_train_opts *o, const json_t *value)
     case DOUBLE: return *(double *)at = json_number_value(value), json_is_number(value);
     case HEAD:
     case TRIPLE: return read_list(f, o, value);
+    case TEACHERS: return read_teachers(o, value);
     }
     return false;
 }

@@ -5,7 +5,7 @@
 
 /* CXR_EUSAGE with the name, the value and the range of the first option that is out of it. */
 CXR_MUST_CHECK cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err);
-/* The name of an option by which no batch of training comes again, so that nothing made of it can be kept; NULL: there is none. */
+/* The name of an option that takes the pixels of each batch anew, so that nothing made of them can be kept; NULL: there is none. */
 const char *cxr_train_opts_fresh(const cxr_train_opts *o);
 /* args.json's text; free with free(). NULL when memory is exhausted. */
 char *cxr_train_opts_json(const cxr_train_opts *o);

@@ -131,7 +131,9 @@ static cxr_status open_buffers(cxr_trainer *t, cxr_error *err)
     weigh_classes(t);
     t->loss = (cxr_loss){.classes = t->model->class_count,
                          .weights = t->opts->class_weights ? t->class_weights : NULL,
-                         .smoothing = t->opts->label_smoothing};
+                         .smoothing = t->opts->label_smoothing,
+                         .distil = t->opts->distil,
+                         .temperature = t->opts->distil_temperature};
     return CXR_OK;
 }
 
@@ -151,6 +153,8 @@ cxr_status cxr_trainer_open(cxr_trainer **out, const cxr_train_opts *opts, cxr_m
     if (st == CXR_OK) st = open_feed(&t->train_feed, t, &t->train, &opts->augment, err);
     if (st == CXR_OK) st = open_feed(&t->val_feed, t, &t->val, NULL, err);
     if (st == CXR_OK) st = open_buffers(t, err);
+    if (st == CXR_OK && opts->teacher_count > 0)
+        st = cxr_teachers_open(&t->teachers, opts, model, &t->loss, t->backend, max_batch(t), t->threads, err);
     if (st != CXR_OK) cxr_trainer_close(&t);
     *out = t;
     return st;
@@ -162,6 +166,7 @@ void cxr_trainer_close(cxr_trainer **trainer)
     cxr_trainer *t = *trainer;
     cxr_feed_close(&t->train_feed);
     cxr_feed_close(&t->val_feed);
+    cxr_teachers_close(&t->teachers);
     if (t->backend != NULL) {
         t->backend->close(&t->trainable);
         t->backend->close(&t->scorer);

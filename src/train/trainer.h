@@ -8,6 +8,7 @@
 #include "train/feed.h"
 #include "train/loss.h"
 #include "train/optim.h"
+#include "train/teachers.h"
 
 /* What a run is at between two steps; with the model's parameters and the optimiser's moments it is the whole state. */
 typedef struct cxr_train_state {
@@ -34,7 +35,8 @@ typedef struct cxr_trainer {
     cxr_feed *train_feed, *val_feed;
     cxr_tensor *dout; /* gradient of the log-probabilities */
     cxr_optim optim;
-    cxr_loss loss; /* of training; validation is plain NLL */
+    cxr_loss loss;          /* of training; validation is plain NLL */
+    cxr_teachers *teachers; /* NULL: none */
     float *class_weights, *grads;
     float *logp, *dlogp; /* (max batch, classes) */
     cxr_train_state state;

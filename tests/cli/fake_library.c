@@ -68,6 +68,8 @@ void cxr_train_opts_default(cxr_train_opts *o)
                           .lr = 1e-4f,
                           .layer_decay = 1,
                           .momentum = 0.9f,
+                          .distil = 0.5f,
+                          .distil_temperature = 2,
                           .epochs = 5,
                           .batch_size = 64,
                           .seed = 1,
@@ -106,6 +108,8 @@ static void print_train(const cxr_train_opts *o)
     (void)printf("train_images=%d\n", o->train_images);
     (void)printf("layer_decay=%g ema=%g mixup=%g cutmix=%g balanced=%d\n", (double)o->layer_decay, (double)o->ema,
                  (double)o->mixup, (double)o->cutmix, o->balanced);
+    (void)printf("teachers=%d distil=%g temperature=%g\n", o->teacher_count, (double)o->distil, (double)o->distil_temperature);
+    for (int i = 0; i < o->teacher_count; i++) (void)printf("teacher=%s\n", o->teachers[i]);
     (void)printf("precision=%d cache=%d features=%d deterministic=%d\n", (int)o->precision, (int)o->cache, o->cache_features,
                  o->deterministic);
     (void)printf("epochs=%d batch=%d early=%d seed=%llu device=%d threads=%d checkpoint=%g recipe=%s out=%s\n", o->epochs,

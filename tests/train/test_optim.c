@@ -382,6 +382,28 @@ static void loss_equals_pytorch(void **state)
     cxr_golden_close(&g);
 }
 
+/* What two teachers say, softened and averaged, and the loss that compares with it. */
+static void distillation_equals_pytorch(void **state)
+{
+    (void)state;
+    cxr_golden *g = cxr_golden_open(FIXTURES "/losses.txt");
+    assert_non_null(g);
+    const float *logp = cxr_golden_get(g, 15, "logp"), *weights = cxr_golden_get(g, 3, "weights");
+    const float *teachers = cxr_golden_get(g, 30, "teachers"), *soft = cxr_golden_get(g, 15, "soft");
+    const float *want = cxr_golden_get(g, 1, "distilled.loss"), *grad = cxr_golden_get(g, 15, "distilled.grad");
+    assert_true(logp != NULL && weights != NULL && teachers != NULL && soft != NULL && want != NULL && grad != NULL);
+    const cxr_loss loss = {.classes = 3, .weights = weights, .smoothing = 0.1f, .distil = 0.6f, .temperature = 3};
+    const int labels[5] = {0, 1, 2, 1, 1}, others[5] = {1, 1, 2, 1, 0};
+    float got[15] = {0}, slope[15];
+    for (int k = 0; k < 2; k++) cxr_loss_soften(&loss, teachers + k * 15, 5, 0.5, got);
+    for (int i = 0; i < 15; i++) assert_true(cxr_close((double)got[i], (double)soft[i], 1e-8, 1e-6));
+    const double hard = cxr_loss_mixed(&loss, logp, labels, others, 0.3, 5, slope);
+    assert_true(cxr_close(cxr_loss_distilled(&loss, hard, logp, soft, 5, slope), (double)want[0], 0.0, 1e-6));
+    for (int i = 0; i < 15; i++) assert_true(cxr_close((double)slope[i], (double)grad[i], 1e-7, 1e-6));
+    assert_true(cxr_close(cxr_loss_distilled(&loss, hard, logp, soft, 5, NULL), (double)want[0], 0.0, 1e-6));
+    cxr_golden_close(&g);
+}
+
 int main(void)
 {
     golden = cxr_golden_open(FIXTURES "/optim.txt");
@@ -399,6 +421,7 @@ int main(void)
         cmocka_unit_test(the_average_follows_the_weights),
         cmocka_unit_test(schedules_equal_pytorch),
         cmocka_unit_test(loss_equals_pytorch),
+        cmocka_unit_test(distillation_equals_pytorch),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     cxr_golden_close(&golden);

@@ -29,6 +29,8 @@ static cxr_train_opts unusual(void)
     o.schedule = CXR_ONECYCLE;
     o.preprocess.rule = CXR_RESIZE_CROP;
     o.class_weights = true;
+    o.teachers[0] = "/one", o.teachers[1] = "/two, three";
+    o.teacher_count = 2;
     return o;
 }
 
@@ -45,6 +47,7 @@ static void what_goes_in_comes_out(void **state)
     assert_string_equal(text, again);
     assert_true(back.opts.seed == o.seed && back.opts.lr == o.lr && back.opts.head[2] == 9 && back.opts.weights == NULL);
     assert_string_equal(back.opts.data, o.data);
+    assert_true(back.opts.teacher_count == 2 && strcmp(back.opts.teachers[1], "/two, three") == 0);
     cxr_saved_opts_free(&back);
     free(text);
     free(again);
@@ -76,6 +79,7 @@ static void damaged_arguments_are_refused(void **state)
                                             {"\"epochs\": 5", "\"epochs\": 0"},
                                             {"\"epochs\": 5", "\"epochs\": 1e9"},
                                             {"crop\"", "crop"},
+                                            {"\"teachers\": [", "\"teachers\": [7,"},
                                             {"\"head\": [", "\"head\": [1.5,"},
                                             {"\"head\": [", "\"head\": [4294967297,"}}; /* 1 in 32 bits */
     for (size_t i = 0; i < sizeof damage / sizeof damage[0]; i++) {
@@ -102,6 +106,7 @@ static void an_absent_option_keeps_its_default(void **state)
     cxr_saved_opts back;
     if (cxr_train_opts_read(&back, path, &error) != CXR_OK) fail_msg("%s", error.text);
     assert_int_equal(back.opts.epochs, 7);
+    assert_true(back.opts.teacher_count == 0 && back.opts.distil == want.distil);
     assert_true(back.opts.layer_decay == 1.0f && back.opts.lr == want.lr && back.opts.head_count == want.head_count);
     cxr_saved_opts_free(&back);
     static const char newer[] = "{\"data\": \"d\", \"out\": \"o\", \"not_yet\": 7}";

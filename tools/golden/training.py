@@ -3,7 +3,8 @@
 schedules.txt: cosine10, onecycle10, onecycle100: the learning rate of each step, peak 0.01.
 losses.txt: logp (5 x 3), weights (3); for plain, weighted, smoothed (0.1), both, and mixed (both, 0.3 of it with the labels and
 0.7 with these turned round): NAME.loss and NAME.grad (5 x 3), the gradient with respect to the log-probabilities; labels 0 1 2
-1 1.
+1 1. teachers (2 x 5 x 3), log-probabilities of two teachers, and soft (5 x 3), the mean of their softmax at temperature 3;
+distilled.loss and .grad: 0.4 times mixed and 0.6 times 9 times the KL divergence from soft at that temperature.
 """
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,7 @@ def write_losses(out, seed):
     weights = torch.tensor([0.5, 1.5, 2.25]).double()
     out.put("logp", logp)
     out.put("weights", weights)
-    def put(name, weight, smoothing, shares):
+    def put(name, weight, smoothing, shares, distil=None):
         x = logp.clone().requires_grad_()
         w = torch.ones(3).double() if weight is None else weight
         total = reference = 0.0
@@ -48,6 +49,11 @@ def write_losses(out, seed):
             total = total - share * (target * w * x).sum() / w[of].sum()
             reference = reference + share * F.cross_entropy(logits, of, weight=weight, label_smoothing=smoothing)
         assert abs(total.item() - reference.item()) < 1e-6, name
+        if distil is not None:
+            share, temperature, soft = distil
+            soft_loss = F.kl_div(F.log_softmax(x / temperature, 1), soft, reduction="batchmean") * temperature**2
+            total = (1 - share) * total + share * soft_loss
+            reference = (1 - share) * reference + share * soft_loss.item()
         total.backward()
         out.put(name + ".loss", reference)
         out.put(name + ".grad", x.grad)
@@ -56,4 +62,10 @@ def write_losses(out, seed):
     put("weighted", weights, 0.0, [(1.0, labels)])
     put("smoothed", None, 0.1, [(1.0, labels)])
     put("both", weights, 0.1, [(1.0, labels)])
-    put("mixed", weights, 0.1, [(0.3, labels), (0.7, labels.flip(0))])
+    both_labels = [(0.3, labels), (0.7, labels.flip(0))]
+    put("mixed", weights, 0.1, both_labels)
+    teachers = torch.log_softmax(torch.tensor(fill(keyed(seed, 8), (2, 5, 3), -4.0, 4.0)), 2).float().double()
+    soft = torch.softmax(teachers / 3.0, 2).mean(0)
+    out.put("teachers", teachers)
+    out.put("soft", soft)
+    put("distilled", weights, 0.1, both_labels, (0.6, 3.0, soft))
