@@ -16,8 +16,6 @@ typedef struct train_args {
 
 /* ---- Recipes ---- */
 
-static const char *const recipe_words[] = {"finetune", "article", NULL};
-
 static const char *use_recipe(void *args, const char *text)
 {
     train_args *a = args;
@@ -59,7 +57,7 @@ static const char *add_teacher(void *args, const char *text)
 static void defaults(void *args)
 {
     train_args *a = args;
-    (void)use_recipe(a, recipe_words[0]);
+    (void)use_recipe(a, cxr_words_recipe[0]);
     a->weights = "imagenet";
 }
 
@@ -73,7 +71,7 @@ static const cxr_option options[] = {
     {.name = "recipe",
      .group = "Recipe",
      .kind = CXR_ARG_TEXT,
-     .words = recipe_words,
+     .words = cxr_words_recipe,
      .parse = use_recipe,
      .show = show_recipe,
      .first = true,
@@ -367,23 +365,6 @@ static cxr_status check(const train_args *a, const cxr_given *given, cxr_error *
     return CXR_OK;
 }
 
-/* runs/NAME, or the first of runs/NAME-2, -3, ... that does not exist. */
-static cxr_status free_run_folder(const char *name, char **out, cxr_error *err)
-{
-    for (int n = 1; n < 100000; n++) {
-        struct stat unused;
-        char *path = NULL;
-        const int length = n == 1 ? asprintf(&path, "runs/%s", name) : asprintf(&path, "runs/%s-%d", name, n);
-        if (length < 0) return cxr_fail(err, CXR_ENOMEM, "no memory for a path");
-        if (lstat(path, &unused) != 0 && errno == ENOENT) {
-            *out = path;
-            return CXR_OK;
-        }
-        free(path);
-    }
-    return cxr_fail(err, CXR_ECREATE, "runs/%s: no free number left; name the folder with --out", name);
-}
-
 static void settle_words(train_args *a)
 {
     a->opts.optimizer = a->optimizer;
@@ -400,29 +381,22 @@ static void settle_words(train_args *a)
 static cxr_status start(train_args *a, const char *data, const cxr_hooks *hooks, char **run, cxr_train_result *result,
                         cxr_error *err)
 {
-    char *fetched = NULL;
+    char *found = NULL;
     cxr_status st = CXR_OK;
     settle_words(a);
     if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.cache_dir = a->cache_dir;
     a->opts.data = data;
-    if (strcmp(a->weights, "imagenet") == 0) {
-        if (access(data, F_OK) != 0) /* said before a download, not after it */
-            return cxr_fail(err, CXR_ENOINPUT, "%s: %s", data, strerror(errno));
-        st = cxr_imagenet_weights(a->opts.arch, NULL, hooks, &fetched, err);
-        a->opts.weights = fetched;
-    } else if (strcmp(a->weights, "cxr") == 0) {
-        st = cxr_shipped_model(&fetched, err);
-        a->opts.weights = fetched;
-    } else {
-        a->opts.weights = strcmp(a->weights, "none") == 0 ? NULL : a->weights;
-    }
+    if (strcmp(a->weights, "imagenet") == 0 && access(data, F_OK) != 0) /* said before a download, not after it */
+        return cxr_fail(err, CXR_ENOINPUT, "%s: %s", data, strerror(errno));
+    st = cxr_find_weights(a->weights, a->opts.arch, hooks, &found, err);
+    a->opts.weights = found;
     if (st == CXR_OK && a->out == NULL)
-        st = free_run_folder(a->name != NULL ? a->name : a->recipe, run, err);
+        st = cxr_free_run_folder(a->name != NULL ? a->name : a->recipe, run, err);
     else if (st == CXR_OK && (*run = strdup(a->out)) == NULL)
         st = cxr_fail(err, CXR_ENOMEM, "no memory for a path");
     a->opts.out = *run;
     if (st == CXR_OK) st = cxr_train(&a->opts, hooks, result, err);
-    cxr_free(fetched);
+    cxr_free(found);
     return st;
 }
 

@@ -1,6 +1,8 @@
 #include "shared.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 const char *const cxr_words_precision[] = {"f32", "bf16", "int8", "auto", NULL};
 const char *const cxr_words_cache[] = {"ram", "disk", "off", NULL};
@@ -8,6 +10,7 @@ const char *const cxr_words_device[] = {"auto", "cpu", "cuda", "reference", NULL
 const char *const cxr_words_optimizer[] = {"adam", "adamw", "sgd", NULL};
 const char *const cxr_words_schedule[] = {"constant", "cosine", "onecycle", NULL};
 const char *const cxr_words_resize[] = {"squash", "fit", "crop", NULL};
+const char *const cxr_words_recipe[] = {"finetune", "article", NULL};
 const char *const cxr_words_arch[] = {"resnet18", "resnet34", NULL};
 const char *const cxr_words_freeze[] = {"backbone", "layer4", "layer3", "layer2", "layer1", "none", NULL};
 
@@ -119,6 +122,31 @@ cxr_status cxr_imagenet_weights(const char *arch, const char *dir, const cxr_hoo
     if (st == CXR_OK) st = cxr_fetch_weights(arch, dir != NULL ? dir : cache, proxy_setting(), hooks, path, err);
     free(cache);
     return st;
+}
+
+cxr_status cxr_find_weights(const char *name, const char *arch, const cxr_hooks *hooks, char **path, cxr_error *err)
+{
+    *path = NULL;
+    if (strcmp(name, "imagenet") == 0) return cxr_imagenet_weights(arch, NULL, hooks, path, err);
+    if (strcmp(name, "cxr") == 0) return cxr_shipped_model(path, err);
+    if (strcmp(name, "none") == 0 || (*path = strdup(name)) != NULL) return CXR_OK;
+    return cxr_fail(err, CXR_ENOMEM, "no memory for a path");
+}
+
+cxr_status cxr_free_run_folder(const char *name, char **out, cxr_error *err)
+{
+    for (int n = 1; n < 100000; n++) {
+        struct stat unused;
+        char *path = NULL;
+        const int length = n == 1 ? asprintf(&path, "runs/%s", name) : asprintf(&path, "runs/%s-%d", name, n);
+        if (length < 0) return cxr_fail(err, CXR_ENOMEM, "no memory for a path");
+        if (lstat(path, &unused) != 0 && errno == ENOENT) {
+            *out = path;
+            return CXR_OK;
+        }
+        free(path);
+    }
+    return cxr_fail(err, CXR_ECREATE, "runs/%s: no free number left; name the folder with --out", name);
 }
 
 void cxr_print_csv(const char *text)

@@ -80,6 +80,8 @@ extern const char *const cxr_words_device[],
                                                                                                   *const cxr_words_arch[],
                                                                                                       *const cxr_words_freeze[];
 
+extern const char *const cxr_words_recipe[]; /* names of recipes, the default first */
+
 typedef struct cxr_talk {
     bool quiet, verbose;
 } cxr_talk;
@@ -97,6 +99,12 @@ CXR_MUST_CHECK cxr_status cxr_cache_folder(char **out, cxr_error *err);
 /* Makes sure that the ImageNet weights of `arch` are there; `dir` NULL: the cache. *path to be freed with cxr_free(). */
 CXR_MUST_CHECK cxr_status cxr_imagenet_weights(const char *arch, const char *dir, const cxr_hooks *hooks, char **path,
                                                cxr_error *err);
+/* The file that --weights names: "imagenet", fetched if need be, "cxr", the shipped model, or a file; *path NULL: "none". To be
+ * freed with cxr_free(). */
+CXR_MUST_CHECK cxr_status cxr_find_weights(const char *name, const char *arch, const cxr_hooks *hooks, char **path,
+                                           cxr_error *err);
+/* runs/NAME, or the first of runs/NAME-2, -3, ... that does not exist. Caller frees. */
+CXR_MUST_CHECK cxr_status cxr_free_run_folder(const char *name, char **out, cxr_error *err);
 /* The file of the model that comes with cxr: beside the program in a build, under share/cxr in an installed tree. CXR_ENOINPUT
  * when it is in neither. Caller frees. */
 CXR_MUST_CHECK cxr_status cxr_shipped_model(char **out, cxr_error *err);

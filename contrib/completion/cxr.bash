@@ -2,7 +2,7 @@
 _cxr()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
-    local options='' words='' kind='operand' verbs='train evaluate predict quantize export summary fetch-weights phantom bench help'
+    local options='' words='' kind='operand' verbs='train tune evaluate predict quantize export summary fetch-weights phantom bench help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$cur")
@@ -64,6 +64,19 @@ _cxr()
         --threads | -j) kind='word' ;;
         --cache) kind='word' words="ram disk off " ;;
         --cache-features) kind='word' ;;
+        esac
+        ;;
+    tune)
+        options="--recipe --weights --out --resume --device --precision --threads --cache --deterministic --quiet --verbose --help"
+        case $prev in
+        --recipe) kind='word' words="finetune article " ;;
+        --weights | -w) kind='file' words="imagenet cxr none " ;;
+        --out | -o) kind='folder' ;;
+        --resume) kind='folder' ;;
+        --device) kind='word' words="auto cpu cuda reference " ;;
+        --precision) kind='word' words="f32 bf16 int8 auto " ;;
+        --threads | -j) kind='word' ;;
+        --cache) kind='word' words="ram disk off " ;;
         esac
         ;;
     evaluate)

@@ -229,6 +229,47 @@ CXR_API CXR_MUST_CHECK cxr_status cxr_train(const cxr_train_opts *opts, const cx
 CXR_API CXR_MUST_CHECK cxr_status cxr_resume(const char *run, int threads, const cxr_hooks *hooks, cxr_train_result *result,
                                              cxr_error *err);
 
+/* ---- Search ---- */
+
+typedef struct cxr_tune_opts {
+    const char *space;    /* TOML file: what is fixed, what is searched, how (docs/tuning.md)   required to start */
+    cxr_train_opts train; /* what the file says nothing about; data, and out, the search's folder, created        */
+    bool resume;          /* go on with the search in folder train.out: of the rest only train.threads counts,
+                             where it is not 0                                                   default false    */
+    /* Finds the weights file that a trial's option `weights` names, "imagenet" say; *path NULL: random start; to be freed with
+     * cxr_free(). NULL: every name is a file's. */
+    cxr_status (*weights)(void *user, const char *name, const char *arch, char **path, cxr_error *err);
+    void *user;
+} cxr_tune_opts;
+CXR_API void cxr_tune_opts_default(cxr_tune_opts *o);
+
+typedef enum cxr_trial_state {
+    CXR_TRIAL_DONE,
+    CXR_TRIAL_STOPPED, /* it fell behind the median of earlier trials */
+    CXR_TRIAL_FAILED   /* its settings contradict each other, or its loss was not finite */
+} cxr_trial_state;
+
+/* One row of tune.csv. Lent until the callback returns. */
+typedef struct cxr_trial {
+    int number; /* from 1; its run folder is trial-001 in the search's */
+    cxr_trial_state state;
+    const char *reason;                       /* why it failed; NULL: it did not */
+    int epochs;                               /* finished */
+    const char *measure;                      /* what is sought: "val_loss", "val_accuracy" */
+    double objective;                         /* of its best epoch, by validation loss; NaN: it failed */
+    double seconds;                           /* training and validation */
+    int count;                                /* options searched */
+    const char *const *names, *const *values; /* of these options, as text */
+} cxr_trial;
+
+/* Trains with settings drawn at random, one run folder for each trial, and keeps the table tune.csv in train.out. A trial whose
+ * best validation loss falls behind the median of the earlier ones' running means is stopped (Golovin et al. 2017, Google
+ * Vizier, 3.2.2). At the end `row` gets every trial, the best first, those that failed last; the test split is not read.
+ * CXR_ESTOPPED: a checkpoint was saved, `resume` continues; the result is that of an unbroken search as cxr_resume()'s is of an
+ * unbroken run. A trial that fails is a row; CXR_EDATA when all of them do. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_tune(const cxr_tune_opts *opts, const cxr_hooks *hooks,
+                                           void (*row)(void *user, const cxr_trial *t), void *user, cxr_error *err);
+
 /* ---- Models ---- */
 
 typedef struct cxr_model cxr_model;

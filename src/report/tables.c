@@ -92,6 +92,45 @@ cxr_status cxr_write_predictions(const char *path, const cxr_predictions *p, int
     return write_text(path, put_predictions, &(decided){p, positive, threshold}, err);
 }
 
+typedef struct trials {
+    const cxr_trial *rows;
+    size_t count;
+} trials;
+
+const char *cxr_trial_state_name(cxr_trial_state s)
+{
+    return s == CXR_TRIAL_DONE ? "done" : s == CXR_TRIAL_STOPPED ? "stopped" : "failed";
+}
+
+static void put_trial(FILE *f, const cxr_trial *t)
+{
+    (void)fprintf(f, "%d,%s,%d,", t->number, cxr_trial_state_name(t->state), t->epochs);
+    if (isfinite(t->objective)) (void)fprintf(f, "%.9g", t->objective);
+    (void)fprintf(f, ",%.3f,", t->seconds);
+    for (int i = 0; i < t->count; i++) {
+        cxr_csv_put(f, t->values[i]);
+        (void)fputc(',', f);
+    }
+    cxr_csv_put(f, t->reason != NULL ? t->reason : "");
+    (void)fputc('\n', f);
+}
+
+static cxr_status put_trials(FILE *f, const void *content, cxr_error *err)
+{
+    (void)err;
+    const trials *t = content;
+    (void)fprintf(f, "trial,state,epochs,%s,seconds,", t->rows[0].measure);
+    for (int i = 0; i < t->rows[0].count; i++) (void)fprintf(f, "%s,", t->rows[0].names[i]);
+    (void)fputs("reason\n", f);
+    for (size_t i = 0; i < t->count; i++) put_trial(f, &t->rows[i]);
+    return CXR_OK;
+}
+
+cxr_status cxr_write_trials(const char *path, const cxr_trial *rows, size_t count, cxr_error *err)
+{
+    return write_text(path, put_trials, &(trials){rows, count}, err);
+}
+
 /* JSON values are built without a look at each call: a NULL from exhausted memory makes the value that should hold it fail,
  * up to the whole object. */
 static json_t *or_nothing(json_t *value, bool complete)

@@ -1,4 +1,4 @@
-/* The files of a run folder that others read: results.csv, metrics.json, predictions.csv. */
+/* The files of a run folder that others read: results.csv, metrics.json, predictions.csv; and the table of a search. */
 #ifndef CXR_REPORT_TABLES_H
 #define CXR_REPORT_TABLES_H
 #include "eval/metrics.h"
@@ -13,4 +13,8 @@ CXR_MUST_CHECK cxr_status cxr_write_predictions(const char *path, const cxr_pred
 /* robustness.csv (perturbation,images and the figures by name; after the perturbations mean, worst and pooled) and
  * robustness.json in `folder`, which is created. */
 CXR_MUST_CHECK cxr_status cxr_write_robustness(const char *folder, const cxr_robustness *r, cxr_error *err);
+/* trial,state,epochs,<measure>,seconds,<searched option>...,reason; the header is as the first row has it, count >= 1 */
+CXR_MUST_CHECK cxr_status cxr_write_trials(const char *path, const cxr_trial *trials, size_t count, cxr_error *err);
+/* "done", "stopped" or "failed". */
+const char *cxr_trial_state_name(cxr_trial_state s);
 #endif

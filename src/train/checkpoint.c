@@ -84,6 +84,21 @@ static bool read_state(cxr_trainer *t, json_t *root)
     return done >= 0 && seen >= 0 && steps >= 0 && s->done <= t->train.count && read_rows(s, rows, t->opts->epochs);
 }
 
+cxr_status cxr_checkpoint_history(const char *path, cxr_epoch *rows, int room, int *count, cxr_error *err)
+{
+    cxr_weights file;
+    const cxr_status st = cxr_weights_open(&file, path, err);
+    if (st != CXR_OK) return st;
+    const char *text = cxr_weights_meta(&file, STATE_KEY);
+    json_t *root = text == NULL ? NULL : json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    cxr_train_state s = {.epoch = (int)json_integer_value(json_object_get(root, "epoch")), .history = rows};
+    const bool ok = root != NULL && read_rows(&s, json_object_get(root, "history"), room);
+    *count = ok ? s.epoch : 0;
+    json_decref(root);
+    cxr_weights_free(&file);
+    return ok ? CXR_OK : cxr_fail(err, CXR_EDATA, "%s: not the checkpoint of this run", path);
+}
+
 static bool read_range(float *to, size_t count, const cxr_weights *file, const char *name)
 {
     if (to == NULL) return true;

@@ -322,6 +322,55 @@ static const field *find_field(const char *name)
     return NULL;
 }
 
+cxr_option_kind cxr_train_opts_kind(const char *name)
+{
+    const field *f = find_field(name);
+    if (f == NULL) return CXR_OPTION_UNKNOWN;
+    if (f->kind == INT || f->kind == U32 || f->kind == U64) return CXR_OPTION_WHOLE;
+    return f->kind == FLOAT || f->kind == DOUBLE ? CXR_OPTION_REAL : CXR_OPTION_OTHER;
+}
+
+static const char *noun(kind k)
+{
+    switch (k) {
+    case TEXT: return "text";
+    case BOOLEAN: return "true or false";
+    case INT:
+    case U32:
+    case U64: return "a whole number";
+    case FLOAT:
+    case DOUBLE: return "a number";
+    case CHOICE: return "one of";
+    case HEAD: return "a list of at most 8 whole numbers";
+    case TRIPLE: return "a list of three numbers";
+    case TEACHERS: return "a list of at most 16 model files";
+    }
+    return "";
+}
+
+/* What a field accepts, for a sentence after "must be". */
+static void describe(const field *f, char *out, size_t room)
+{
+    char low[32], high[32];
+    size_t used = (size_t)snprintf(out, room, "%s", noun(f->kind));
+    for (int i = 0; f->kind == CHOICE && f->choices[i] != NULL && used < room; i++)
+        used += (size_t)snprintf(out + used, room - used, "%s %s", i > 0 ? "," : "", f->choices[i]);
+    if (f->low == f->high || f->kind == BOOLEAN || used >= room) return;
+    (void)snprintf(low, sizeof low, f->low == TINY ? "above 0" : "from %.9g", f->low);
+    (void)snprintf(high, sizeof high, f->high == ALMOST_ONE ? "below 1" : "up to %.9g", f->high);
+    (void)snprintf(out + used, room - used, " %s and %s", low, high);
+}
+
+cxr_status cxr_train_opts_set(cxr_train_opts *o, const char *name, const json_t *value, cxr_error *err)
+{
+    char expected[160];
+    const field *f = find_field(name);
+    if (f == NULL) return cxr_fail(err, CXR_EUSAGE, "%s is not an option of training", name);
+    if (read_field(f, o, value) && check_field(f, o, NULL) == CXR_OK) return CXR_OK;
+    describe(f, expected, sizeof expected);
+    return cxr_fail(err, CXR_EUSAGE, "%s must be %s", name, expected);
+}
+
 /* What an earlier version had no option for keeps its default, which is to do as that version did. */
 static cxr_status read_fields(cxr_train_opts *o, json_t *root, const char *path, cxr_error *err)
 {

@@ -2,6 +2,7 @@
 #ifndef CXR_TRAIN_OPTIONS_H
 #define CXR_TRAIN_OPTIONS_H
 #include "cxr/cxr.h"
+#include <jansson.h>
 
 /* CXR_EUSAGE with the name, the value and the range of the first option that is out of it. */
 CXR_MUST_CHECK cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err);
@@ -9,6 +10,13 @@ CXR_MUST_CHECK cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_erro
 const char *cxr_train_opts_fresh(const cxr_train_opts *o);
 /* args.json's text; free with free(). NULL when memory is exhausted. */
 char *cxr_train_opts_json(const cxr_train_opts *o);
+
+/* What kind of number an option takes, by its name in args.json. */
+typedef enum cxr_option_kind { CXR_OPTION_UNKNOWN, CXR_OPTION_WHOLE, CXR_OPTION_REAL, CXR_OPTION_OTHER } cxr_option_kind;
+cxr_option_kind cxr_train_opts_kind(const char *name);
+/* Sets one option by its name in args.json. Strings stay the value's. CXR_EUSAGE, and *o must not be used, when there is no
+ * such option, or it does not take this value; what contradicts other options, cxr_train_opts_check() finds. */
+CXR_MUST_CHECK cxr_status cxr_train_opts_set(cxr_train_opts *o, const char *name, const json_t *value, cxr_error *err);
 
 /* Options read back from args.json, with the strings they point at. */
 typedef struct cxr_saved_opts {

@@ -62,6 +62,8 @@ CXR_MUST_CHECK cxr_status cxr_trainer_run(cxr_trainer *t, const cxr_train_events
 CXR_MUST_CHECK cxr_status cxr_checkpoint_write(const cxr_trainer *t, const char *path, cxr_error *err);
 /* Opens the model that a checkpoint holds; *file stays open for cxr_checkpoint_restore. */
 CXR_MUST_CHECK cxr_status cxr_checkpoint_open(cxr_weights *file, cxr_model **model, const char *path, cxr_error *err);
+/* Only the rows of the epochs that it has behind it, at most `room`; *count receives how many. */
+CXR_MUST_CHECK cxr_status cxr_checkpoint_history(const char *path, cxr_epoch *rows, int room, int *count, cxr_error *err);
 /* Puts the moments and the state into a trainer opened on that model. */
 CXR_MUST_CHECK cxr_status cxr_checkpoint_restore(cxr_trainer *t, const cxr_weights *file, const char *path, cxr_error *err);
 #endif

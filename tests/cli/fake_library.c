@@ -141,6 +141,32 @@ cxr_status cxr_resume(const char *run, int threads, const cxr_hooks *hooks, cxr_
     return loop(hooks, result, err);
 }
 
+void cxr_tune_opts_default(cxr_tune_opts *o)
+{
+    *o = (cxr_tune_opts){0};
+    cxr_train_opts_default(&o->train);
+}
+
+cxr_status cxr_tune(const cxr_tune_opts *o, const cxr_hooks *hooks, void (*row)(void *user, const cxr_trial *t), void *user,
+                    cxr_error *err)
+{
+    static const char *const columns[] = {"lr", "freeze"}, *const values[] = {"0.0003", "none"};
+    char *weights = NULL;
+    talk(hooks);
+    (void)printf("tune space=%s data=%s out=%s resume=%d recipe=%s threads=%d cache=%d\n", o->space ? o->space : "-",
+                 o->train.data ? o->train.data : "-", o->train.out, o->resume, o->train.recipe, o->train.threads,
+                 (int)o->train.cache);
+    if (stopped(hooks)) return cxr_fail(err, CXR_ESTOPPED, "stopped");
+    cxr_status st = outcome(err);
+    if (st == CXR_OK && !o->resume) st = o->weights(o->user, o->train.weights, o->train.arch, &weights, err);
+    if (st != CXR_OK) return st;
+    (void)printf("weights=%s\n", weights ? weights : "-");
+    free(weights);
+    row(user, &(cxr_trial){7, CXR_TRIAL_DONE, NULL, 10, "val_loss", 0.0625, 61.5, 2, columns, values});
+    row(user, &(cxr_trial){1, CXR_TRIAL_FAILED, "no, sir", 1, "val_loss", 0.0 / 0.0, 6, 2, columns, values});
+    return CXR_OK;
+}
+
 cxr_status cxr_model_open(cxr_model **out, const char *path, cxr_error *err)
 {
     *out = NULL;
