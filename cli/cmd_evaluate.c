@@ -8,7 +8,7 @@
 typedef struct evaluate_args {
     cxr_evaluate_opts opts;
     const char *model;
-    unsigned device, precision;
+    unsigned device, precision, tta;
     bool robustness;
     char *cache_dir;
     cxr_talk talk;
@@ -45,6 +45,7 @@ static const cxr_option options[] = {
     CXR_OPTION_BATCH(FILLS(opts.run.batch_size)),
     CXR_OPTION_DEVICE(FILLS(device)),
     CXR_OPTION_PRECISION(FILLS(precision)),
+    CXR_OPTION_TTA(FILLS(tta)),
     CXR_OPTION_THREADS(FILLS(opts.run.threads)),
     CXR_OPTION_DETERMINISTIC(FILLS(opts.run.deterministic)),
     CXR_OPTION_QUIET(FILLS(talk.quiet)),
@@ -174,6 +175,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     a->opts.run.device = a->device;
     a->opts.run.threads = cxr_threads(a->opts.run.threads);
     a->opts.run.precision = a->precision;
+    a->opts.run.tta = a->tta;
 
     if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.run.cache_dir = a->cache_dir;
 

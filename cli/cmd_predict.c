@@ -11,7 +11,7 @@ typedef enum format { TABLE, CSV, JSON, JSONL } format;
 typedef struct predict_args {
     cxr_run_opts opts;
     const char *model;
-    unsigned format, device, precision;
+    unsigned format, device, precision, tta;
     char *cache_dir;
     cxr_talk talk;
 } predict_args;
@@ -38,6 +38,7 @@ static const cxr_option options[] = {
     CXR_OPTION_BATCH(FILLS(opts.batch_size)),
     CXR_OPTION_DEVICE(FILLS(device)),
     CXR_OPTION_PRECISION(FILLS(precision)),
+    CXR_OPTION_TTA(FILLS(tta)),
     CXR_OPTION_THREADS(FILLS(opts.threads)),
     CXR_OPTION_DETERMINISTIC(FILLS(opts.deterministic)),
     CXR_OPTION_QUIET(FILLS(talk.quiet)),
@@ -206,6 +207,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     a->opts.device = a->device;
     a->opts.threads = cxr_threads(a->opts.threads);
     a->opts.precision = a->precision;
+    a->opts.tta = a->tta;
     if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.cache_dir = a->cache_dir;
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), !isatty(STDOUT_FILENO));
     cxr_status st = gather(&p, given, err);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 const char *const cxr_words_precision[] = {"f32", "bf16", "int8", "auto", NULL};
+const char *const cxr_words_tta[] = {"none", "flip", "scales", "crops", NULL};
 const char *const cxr_words_cache[] = {"ram", "disk", "off", NULL};
 const char *const cxr_words_device[] = {"auto", "cpu", "cuda", "reference", NULL};
 const char *const cxr_words_optimizer[] = {"adam", "adamw", "sgd", NULL};

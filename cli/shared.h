@@ -64,6 +64,12 @@ int cxr_exit_status(cxr_status status, int signal);
     {                                                                                                                          \
         F, .name = "deterministic", .help = "choose kernels by a fixed rule, not by timing them on this machine"               \
     }
+#define CXR_OPTION_TTA(F)                                                                                                      \
+    {                                                                                                                          \
+        F, .name = "tta", .words = cxr_words_tta,                                                                              \
+           .help = "average over views of each image: it and its mirror image (2), also its centre at two scales (6), or its " \
+                   "corners and centre (12)"                                                                                   \
+    }
 #define CXR_OPTION_QUIET(F)                                                                                                    \
     {                                                                                                                          \
         F, .name = "quiet", .letter = 'q', .help = "say nothing on standard error but warnings and errors"                     \
@@ -75,10 +81,11 @@ int cxr_exit_status(cxr_status status, int signal);
 
 /* Words of the enumerations in cxr.h, by value. */
 extern const char *const cxr_words_device[],
-    *const cxr_words_precision[], *const cxr_words_cache[], *const cxr_words_optimizer[], *const cxr_words_schedule[],
-                                                                                              *const cxr_words_resize[],
-                                                                                                  *const cxr_words_arch[],
-                                                                                                      *const cxr_words_freeze[];
+    *const cxr_words_precision[], *const cxr_words_tta[], *const cxr_words_cache[], *const cxr_words_optimizer[],
+                                                                                        *const cxr_words_schedule[],
+                                                                                            *const cxr_words_resize[],
+                                                                                                *const cxr_words_arch[],
+                                                                                                    *const cxr_words_freeze[];
 
 extern const char *const cxr_words_recipe[]; /* names of recipes, the default first */
 

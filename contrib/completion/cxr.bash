@@ -80,7 +80,7 @@ _cxr()
         esac
         ;;
     evaluate)
-        options="--model --split --split-file --out --robustness --skip-unreadable --max-pixels --batch-size --device --precision --threads --deterministic --quiet --verbose --help"
+        options="--model --split --split-file --out --robustness --skip-unreadable --max-pixels --batch-size --device --precision --tta --threads --deterministic --quiet --verbose --help"
         case $prev in
         --model | -m) kind='file' ;;
         --split) kind='word' words="test val train all " ;;
@@ -90,11 +90,12 @@ _cxr()
         --batch-size | -b) kind='word' ;;
         --device) kind='word' words="auto cpu cuda reference " ;;
         --precision) kind='word' words="f32 bf16 int8 auto " ;;
+        --tta) kind='word' words="none flip scales crops " ;;
         --threads | -j) kind='word' ;;
         esac
         ;;
     predict)
-        options="--model --format --max-pixels --batch-size --device --precision --threads --deterministic --quiet --verbose --help"
+        options="--model --format --max-pixels --batch-size --device --precision --tta --threads --deterministic --quiet --verbose --help"
         case $prev in
         --model | -m) kind='file' ;;
         --format | -f) kind='word' words="table csv json jsonl " ;;
@@ -102,6 +103,7 @@ _cxr()
         --batch-size | -b) kind='word' ;;
         --device) kind='word' words="auto cpu cuda reference " ;;
         --precision) kind='word' words="f32 bf16 int8 auto " ;;
+        --tta) kind='word' words="none flip scales crops " ;;
         --threads | -j) kind='word' ;;
         esac
         ;;

@@ -300,11 +300,21 @@ CXR_API CXR_MUST_CHECK cxr_status cxr_model_new(cxr_model **out, const cxr_train
 
 /* ---- Prediction ---- */
 
+/* Test-time augmentation: probabilities are means over views of the image, and take that many times as long. The windows are of
+ * the image at 8/7 (and 4/3) of the input's side. */
+typedef enum cxr_tta {
+    CXR_TTA_NONE,   /* the image */
+    CXR_TTA_FLIP,   /* 2: the image, and mirrored like each view of the others */
+    CXR_TTA_SCALES, /* 6: the image and the central windows at 8/7 and at 4/3 */
+    CXR_TTA_CROPS   /* 12: the image and the four corners and the centre at 8/7 */
+} cxr_tta;
+
 typedef struct cxr_run_opts {
-    int batch_size; /* 1..1024, default 64 */
+    int batch_size; /* 1..1024, default 64; views count, an image's are never parted */
     int threads;    /* 0 = what the machine grants */
     cxr_device device;
     cxr_precision precision; /* default f32 */
+    cxr_tta tta;             /* of cxr_predict() and cxr_evaluate(); default none */
     const char *cache_dir;   /* folder where kernels chosen by timing are remembered; NULL: none are timed */
     bool deterministic;      /* kernels by a fixed rule, not by timing them */
     cxr_limits limits;

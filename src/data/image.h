@@ -38,6 +38,11 @@ CXR_MUST_CHECK cxr_status cxr_image_resize(cxr_image *out, const cxr_image *in, 
                                            cxr_error *err);
 /* The preprocessing's resize rule: the network's square input. */
 CXR_MUST_CHECK cxr_status cxr_image_prepare(cxr_image *out, const cxr_image *in, const cxr_preprocess *pre, cxr_error *err);
+/* Several inputs of one image: `make` writes `count` squares, one after another. `image` numbers it in its list. */
+typedef struct cxr_squares {
+    int count;
+    cxr_status (*make)(uint8_t *out, const cxr_image *in, const cxr_preprocess *pre, uint64_t image, cxr_error *err);
+} cxr_squares;
 
 /* In place. */
 void cxr_image_flip(cxr_image *img);                     /* horizontally */

@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "data/decoded.h"
-#include "data/perturb.h"
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -91,18 +90,18 @@ static cxr_status fill_square(const cxr_loader *l, uint8_t *pixels, uint32_t ind
     return cxr_image_augment(&square, l->o.augment, key, err);
 }
 
-static cxr_status fill_perturbed(const cxr_loader *l, uint8_t *pixels, uint32_t index, cxr_error *err)
+static cxr_status fill_squares(const cxr_loader *l, uint8_t *pixels, uint32_t index, cxr_error *err)
 {
     cxr_image image;
     cxr_status st = cxr_image_load(&image, l->o.paths[index], l->o.preprocess, &l->o.limits, err);
-    if (st == CXR_OK) st = cxr_image_perturb(pixels, &image, l->o.preprocess, index, err);
+    if (st == CXR_OK) st = l->o.squares->make(pixels, &image, l->o.preprocess, index, err);
     cxr_image_free(&image);
     return st;
 }
 
 static cxr_status fill_pixels(const cxr_loader *l, uint8_t *pixels, uint32_t index, uint64_t key, cxr_error *err)
 {
-    if (l->o.perturb) return fill_perturbed(l, pixels, index, err);
+    if (l->o.squares != NULL) return fill_squares(l, pixels, index, err);
     return crops(&l->o) ? fill_cropped(l, pixels, index, key, err) : fill_square(l, pixels, index, key, err);
 }
 
@@ -214,7 +213,7 @@ cxr_status cxr_loader_open(cxr_loader **out, const cxr_loader_opts *o, cxr_error
     cxr_loader *l = cxr_mem_new(1, sizeof *l);
     if (l == NULL) return cxr_mem_fail(err, "the loader");
     l->o = *o;
-    l->views = o->perturb ? CXR_PERTURBATIONS : 1;
+    l->views = o->squares != NULL ? o->squares->count : 1;
     l->image_bytes = (size_t)o->preprocess->size * (size_t)o->preprocess->size * (size_t)l->views;
     pthread_mutex_init(&l->mutex, NULL); /* cannot fail with default attributes on Linux; nor can the next two */
     pthread_cond_init(&l->work, NULL);

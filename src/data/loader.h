@@ -14,14 +14,14 @@ typedef struct cxr_loader_opts {
     const cxr_augment *augment;       /* NULL: none; lent until close */
     cxr_limits limits;
     int batch_size;
-    int threads;   /* >= 1 */
-    int ahead;     /* batches in the ring, >= 2 */
-    uint64_t seed; /* of augmentation: key = cxr_rng_key(seed, CXR_FOR_AUGMENT, epoch, sample index) */
-    bool perturb;  /* each image gives the squares of data/perturb.h, numbered by its index; excludes augment and the cache */
-    bool replacement;       /* orders name images again: the key has the place in the order for the sample index */
-    cxr_cache cache;        /* of decoded images, before augmentation (data/decoded.h) */
-    const char *cache_dir;  /* may be NULL; lent until close */
-    const cxr_hooks *hooks; /* for the cache's warnings; may be NULL; lent until close */
+    int threads;                /* >= 1 */
+    int ahead;                  /* batches in the ring, >= 2 */
+    uint64_t seed;              /* of augmentation: key = cxr_rng_key(seed, CXR_FOR_AUGMENT, epoch, sample index) */
+    const cxr_squares *squares; /* of each image, numbered by its index; excludes augment and the cache; NULL: one; lent */
+    bool replacement;           /* orders name images again: the key has the place in the order for the sample index */
+    cxr_cache cache;            /* of decoded images, before augmentation (data/decoded.h) */
+    const char *cache_dir;      /* may be NULL; lent until close */
+    const cxr_hooks *hooks;     /* for the cache's warnings; may be NULL; lent until close */
 } cxr_loader_opts;
 
 /* Lent until the next cxr_loader_next or close. */
@@ -29,7 +29,7 @@ typedef struct cxr_batch {
     const uint8_t *pixels;   /* (n x views, 1, size, size) */
     const uint32_t *index;   /* n indices into paths */
     const cxr_error *errors; /* n; status CXR_OK for images that were read, else the image is black */
-    int n, views;            /* squares of each image: 1, or CXR_PERTURBATIONS */
+    int n, views;            /* images, and squares of each */
 } cxr_batch;
 
 CXR_MUST_CHECK cxr_status cxr_loader_open(cxr_loader **out, const cxr_loader_opts *o, cxr_error *err);

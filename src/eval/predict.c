@@ -6,6 +6,7 @@
 #include "data/files.h"
 #include "data/loader.h"
 #include "data/perturb.h"
+#include "data/tta.h"
 #include "model/model.h"
 #include <math.h>
 #include <string.h>
@@ -27,6 +28,7 @@ typedef struct runner {
     cxr_loader *loader;
     float *probabilities; /* (batch, squares of an image, classes) */
     uint32_t *order;
+    bool average; /* over the squares of an image */
 } runner;
 
 static void runner_close(runner *r)
@@ -59,18 +61,18 @@ static cxr_status open_compute(runner *r, int batch, int threads, const cxr_run_
 /* Images at once: with several squares of each, about as many squares as else. */
 static int batch_of(const cxr_run_opts *o, size_t count, int views)
 {
-    const int most = o->batch_size / views > 0 ? o->batch_size / views : 1;
+    const int most = o->batch_size > views ? o->batch_size / views : 1;
     return count < (size_t)most ? (int)count : most;
 }
 
-static cxr_status open_runner(runner *r, const cxr_model *m, const char *const *paths, size_t count, bool perturb,
+static cxr_status open_runner(runner *r, const cxr_model *m, const char *const *paths, size_t count, const cxr_squares *squares,
                               const cxr_run_opts *o, cxr_error *err)
 {
-    *r = (runner){.model = m};
+    *r = (runner){.model = m, .average = o->tta != CXR_TTA_NONE};
     if (o->batch_size < 1 || o->batch_size > 1024 || o->threads < 0)
         return cxr_fail(err, CXR_EUSAGE, "batch size %d (1 to 1024) or thread count %d (0 or more) is out of range",
                         o->batch_size, o->threads);
-    const int views = perturb ? CXR_PERTURBATIONS : 1, batch = batch_of(o, count, views), squares = batch * views;
+    const int views = squares != NULL ? squares->count : 1, batch = batch_of(o, count, views), rows = batch * views;
     const int threads = o->threads > 0 ? o->threads : cxr_thread_grant();
     const cxr_loader_opts lo = {.paths = paths,
                                 .count = count,
@@ -79,39 +81,50 @@ static cxr_status open_runner(runner *r, const cxr_model *m, const char *const *
                                 .batch_size = batch,
                                 .threads = (size_t)threads < count ? threads : (int)count,
                                 .ahead = BATCHES_AHEAD,
-                                .perturb = perturb,
+                                .squares = squares,
                                 .cache = CXR_CACHE_OFF};
     cxr_status st = cxr_loader_open(&r->loader, &lo, err);
     if (st != CXR_OK) return st;
-    r->probabilities = cxr_mem_new((size_t)squares * (size_t)m->class_count, sizeof(float));
+    r->probabilities = cxr_mem_new((size_t)rows * (size_t)m->class_count, sizeof(float));
     r->order = cxr_mem_new(count, sizeof *r->order);
     if (r->probabilities == NULL || r->order == NULL) return cxr_mem_fail(err, "predictions");
     for (size_t i = 0; i < count; i++) r->order[i] = (uint32_t)i;
     st = cxr_loader_start(r->loader, r->order, count, 0, 0, false, err); /* it reads while the program is compiled */
-    return st == CXR_OK ? open_compute(r, squares, threads, o, err) : st;
+    return st == CXR_OK ? open_compute(r, rows, threads, o, err) : st;
 }
 
 /* Probabilities of a batch; unreadable images are black rows here and go unused. */
 static cxr_status run_batch(runner *r, const cxr_batch *b, cxr_error *err)
 {
     const cxr_tensor *out = NULL;
-    const int squares = b->n * b->views;
-    cxr_status st = r->backend->tensor_write(r->input, squares, b->pixels, err);
+    const int rows = b->n * b->views;
+    cxr_status st = r->backend->tensor_write(r->input, rows, b->pixels, err);
     if (st == CXR_OK) st = r->backend->forward(r->program, r->input, 0, &out, err);
     if (st == CXR_OK) st = r->backend->tensor_read(out, r->probabilities, err);
     if (st != CXR_OK) return st;
-    const size_t n = (size_t)squares * (size_t)r->model->class_count;
+    const size_t n = (size_t)rows * (size_t)r->model->class_count;
     for (size_t i = 0; i < n; i++) r->probabilities[i] = expf(r->probabilities[i]);
     return CXR_OK;
+}
+
+/* The mean over the views of an image, in the place of the first. */
+static void average(float *p, int views, int classes)
+{
+    for (int c = 0; c < classes; c++) {
+        double sum = 0.0;
+        for (int v = 0; v < views; v++) sum += (double)p[v * classes + c];
+        p[c] = (float)(sum / views);
+    }
 }
 
 static cxr_status deliver(const runner *r, const cxr_batch *b, cxr_outcome_fn fn, void *user, cxr_error *err)
 {
     for (int i = 0; i < b->n; i++) {
-        const float *p = r->probabilities + (size_t)(i * b->views) * (size_t)r->model->class_count;
+        float *p = r->probabilities + (size_t)(i * b->views) * (size_t)r->model->class_count;
         const bool ok = b->errors[i].status == CXR_OK;
         bool good = true;
         for (int k = 0; ok && k < b->views; k++) good &= isfinite(p[k * r->model->class_count]) != 0;
+        if (r->average) average(p, b->views, r->model->class_count);
         if (!good) return cxr_fail(err, CXR_EDATA, "the model gives a probability that is not a number");
         const cxr_status st = fn(user, b->index[i], &b->errors[i], ok ? p : NULL);
         if (st != CXR_OK) return cxr_fail(err, st, "%s", b->errors[i].text);
@@ -119,13 +132,13 @@ static cxr_status deliver(const runner *r, const cxr_batch *b, cxr_outcome_fn fn
     return CXR_OK;
 }
 
-static cxr_status predict(const cxr_model *m, const char *const *paths, size_t count, bool perturb, const cxr_run_opts *o,
-                          const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err)
+static cxr_status predict(const cxr_model *m, const char *const *paths, size_t count, const cxr_squares *squares,
+                          const cxr_run_opts *o, const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err)
 {
     if (count == 0) return CXR_OK;
     if (count > UINT32_MAX) return cxr_fail(err, CXR_ELIMIT, "%zu images at once, limit %u", count, UINT32_MAX);
     runner r;
-    cxr_status st = open_runner(&r, m, paths, count, perturb, o, err);
+    cxr_status st = open_runner(&r, m, paths, count, squares, o, err);
     while (st == CXR_OK) {
         cxr_batch b;
         if (cxr_stop_asked(hooks)) st = cxr_fail(err, CXR_ESTOPPED, "stopped");
@@ -141,13 +154,18 @@ static cxr_status predict(const cxr_model *m, const char *const *paths, size_t c
 cxr_status cxr_predict_paths(const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,
                              const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err)
 {
-    return predict(m, paths, count, false, o, hooks, fn, user, err);
+    const cxr_squares *views = cxr_tta_squares(o->tta);
+    if (views == NULL) return cxr_fail(err, CXR_EUSAGE, "test-time augmentation has no value %d", (int)o->tta);
+    return predict(m, paths, count, o->tta == CXR_TTA_NONE ? NULL : views, o, hooks, fn, user, err);
 }
 
 cxr_status cxr_predict_perturbed(const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,
                                  const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err)
 {
-    return predict(m, paths, count, true, o, hooks, fn, user, err);
+    static const cxr_squares perturbed = {CXR_PERTURBATIONS, cxr_image_perturb};
+    if (o->tta != CXR_TTA_NONE)
+        return cxr_fail(err, CXR_EUSAGE, "perturbed images are predicted from one view each: no test-time augmentation");
+    return predict(m, paths, count, &perturbed, o, hooks, fn, user, err);
 }
 
 typedef struct row_writer {

@@ -3,7 +3,7 @@
 #define CXR_EVAL_PREDICT_H
 #include "cxr/cxr.h"
 
-/* Called for each path in order. status CXR_OK: probabilities has the model's classes; else why the image has none. */
+/* Called for each path in order. With test-time augmentation probabilities are means over the views. status CXR_OK: probabilities has the model's classes; else why the image has none. */
 typedef cxr_status (*cxr_outcome_fn)(void *user, size_t index, const cxr_error *outcome, const float *probabilities);
 
 CXR_MUST_CHECK cxr_status cxr_predict_paths(const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,

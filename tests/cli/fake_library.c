@@ -237,7 +237,8 @@ cxr_status cxr_predict(const cxr_model *m, const char *const *paths, size_t coun
                        const cxr_hooks *hooks, void (*row)(void *user, const cxr_prediction *p), void *user, cxr_error *err)
 {
     static const float probabilities[] = {0.1f, 0.7f, 0.2f};
-    (void)m, (void)o;
+    (void)m;
+    if (o->tta != CXR_TTA_NONE) (void)printf("tta=%d\n", (int)o->tta);
     if (stopped(hooks)) return cxr_fail(err, CXR_ESTOPPED, "stopped");
     for (size_t i = 0; i < count; i++) {
         char reason[512];
@@ -263,9 +264,9 @@ cxr_status cxr_evaluate(const cxr_model *m, const cxr_evaluate_opts *o, const cx
     static double per_class[3] = {0.5, 0.25, 0.125};
     static uint64_t confusion[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
     talk(hooks);
-    (void)printf("data=%s split=%s split_file=%s out=%s skip=%d batch=%d threads=%d device=%d\n", o->data, o->split,
+    (void)printf("data=%s split=%s split_file=%s out=%s skip=%d batch=%d threads=%d device=%d tta=%d\n", o->data, o->split,
                  o->split_file ? o->split_file : "-", o->out ? o->out : "-", o->skip_unreadable, o->run.batch_size,
-                 o->run.threads, (int)o->run.device);
+                 o->run.threads, (int)o->run.device, (int)o->run.tta);
     *out = NULL;
     const cxr_status st = outcome(err);
     if (st != CXR_OK) return st;

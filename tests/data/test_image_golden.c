@@ -1,6 +1,7 @@
 /* Decoding and every transform against Pillow and torchvision (tools/golden/make_images.py). Decoded files carry their
  * tolerance: 0, or 1 where Pillow goes through RGB and back and cxr takes luma directly. So do transforms: 0 but where
  * Pillow 13 resizes columns before rows. */
+#include "data/tta.h"
 #include "golden_images.h"
 #include <math.h>
 
@@ -183,6 +184,40 @@ static void transforms_equal_torchvision(void **state)
     (void)fclose(originals);
 }
 
+/* The views are pictures one below another. */
+static void views_equal_torchvision(void **state)
+{
+    (void)state;
+    enum { SOURCES = 4 };
+    FILE *list = fopen(IMAGES "views.txt", "r"), *images = fopen(IMAGES "views.pgm", "rb");
+    FILE *originals = fopen(IMAGES "views_sources.pgm", "rb");
+    assert_true(list != NULL && images != NULL && originals != NULL);
+    cxr_image sources[SOURCES];
+    for (int i = 0; i < SOURCES; i++) sources[i] = golden_next(originals);
+    cxr_preprocess pre;
+    cxr_preprocess_default(&pre);
+    char rule[16];
+    int source, tolerance, tta, n = 0, exact = 0;
+    while (fscanf(list, "%d %d %15s %d %d", &source, &tolerance, rule, &pre.size, &tta) == 5) {
+        assert_in_range(source, 0, SOURCES - 1);
+        const cxr_squares *views = cxr_tta_squares((cxr_tta)tta);
+        cxr_image want = golden_next(images), got;
+        assert_int_equal(cxr_image_new(&got, pre.size, pre.size * views->count, NULL), CXR_OK);
+        pre.rule = rule_of(rule);
+        assert_int_equal(views->make(got.pixels, &sources[source], &pre, 0, NULL), CXR_OK);
+        golden_equal(&got, &want, tolerance, rule);
+        exact += tolerance == 0;
+        cxr_image_free(&got);
+        cxr_image_free(&want);
+        n++;
+    }
+    assert_true(n == 108 && exact >= 70);
+    for (int i = 0; i < SOURCES; i++) cxr_image_free(&sources[i]);
+    (void)fclose(list);
+    (void)fclose(images);
+    (void)fclose(originals);
+}
+
 int main(void)
 {
     if (golden_missing()) return 77;
@@ -190,6 +225,7 @@ int main(void)
         cmocka_unit_test(decoded_files_equal_pillow),
         cmocka_unit_test(files_decoded_for_a_target_equal_pillow),
         cmocka_unit_test(transforms_equal_torchvision),
+        cmocka_unit_test(views_equal_torchvision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

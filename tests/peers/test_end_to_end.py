@@ -17,6 +17,7 @@ import torch
 import torchvision
 from PIL import Image
 from torchvision import transforms
+from torchvision.transforms import functional as F
 
 PROBABILITY_GAP = 1e-4  # float32 through 18 layers, Winograd and folded batch norms on one side
 FIGURE_GAP = 1e-6  # predictions.csv keeps nine digits
@@ -35,7 +36,18 @@ def network(meta):
     return model
 
 
-def torch_probabilities(path, rows):
+def views_of(image, size, tta):
+    """What --tta averages over; without, the image alone."""
+    views = [F.resize(image, [size, size])]
+    larger = F.five_crop(F.resize(image, [round(size * 8 / 7)] * 2), [size, size])
+    if tta == "scales":
+        views += [larger[4], F.center_crop(F.resize(image, [round(size * 4 / 3)] * 2), [size, size])]
+    if tta == "crops":
+        views += larger
+    return views if tta == "none" else views + [F.hflip(v) for v in views]
+
+
+def torch_probabilities(path, rows, tta):
     with safetensors.safe_open(path, "pt") as f:
         meta = f.metadata()
     how = json.loads(meta["cxr.preprocess"])
@@ -43,23 +55,22 @@ def torch_probabilities(path, rows):
     model = network(meta)
     model.load_state_dict(safetensors.torch.load_file(path), strict=True)
     model.eval()
-    prepare = transforms.Compose(
-        [transforms.Resize((how["size"], how["size"])), transforms.ToTensor(), transforms.Normalize(how["mean"], how["std"])]
-    )
+    prepare = transforms.Compose([transforms.ToTensor(), transforms.Normalize(how["mean"], how["std"])])
     out = []
     with torch.no_grad():
-        for at in range(0, len(rows), 32):
-            batch = [prepare(Image.open(r["path"]).convert("RGB")) for r in rows[at : at + 32]]
-            out.append(model(torch.stack(batch)).exp())
-    return torch.cat(out).numpy(), json.loads(meta["cxr.classes"])
+        for row in rows:
+            views = views_of(Image.open(row["path"]).convert("RGB"), how["size"], tta)
+            out.append(np.mean(model(torch.stack([prepare(v) for v in views])).exp().numpy(), axis=0))
+    return np.array(out), json.loads(meta["cxr.classes"])
 
 
-def check_probabilities(program, model, folder):
-    rows = list(csv.DictReader(cxr(program, "predict", "--model", model, "--format", "csv", folder).splitlines()))
-    want, classes = torch_probabilities(model, rows)
+def check_probabilities(program, model, folder, tta):
+    text = cxr(program, "predict", "--model", model, "--format", "csv", "--tta", tta, folder)
+    rows = list(csv.DictReader(text.splitlines()))
+    want, classes = torch_probabilities(model, rows, tta)
     got = np.array([[float(r["probability_" + c]) for c in classes] for r in rows])
     gap = np.abs(got - want).max()
-    print(f"{len(rows)} images: largest gap of a probability {gap:.2e}")
+    print(f"{len(rows)} images, tta {tta}: largest gap of a probability {gap:.2e}")
     assert len(rows) > 0 and gap <= PROBABILITY_GAP
 
 
@@ -100,7 +111,8 @@ def main():
             settings += ["--freeze", "layer2", "--size", "64", "--batch-size", "16"]
         cxr(program, "train", data, "--out", run, "--quiet", *settings)
         model = os.path.join(run, "weights", "best.safetensors")
-        check_probabilities(program, model, os.path.join(data, "test"))
+        for tta in ("none", "flip", "scales", "crops"):
+            check_probabilities(program, model, os.path.join(data, "test"), tta)
         cxr(program, "evaluate", "--model", model, data, "--out", out)
         check_figures(out)
 

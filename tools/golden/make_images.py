@@ -4,6 +4,7 @@ same for every transform. Deterministic; versions and seed are recorded in READM
 
 decode.txt      FILE TOLERANCE                     one line per image of decode.pgm (PGMs, one after another)
 scaled.txt      FILE TOLERANCE RULE SIZE          one line per image of scaled.pgm: decoded by draft() for that target
+views.txt       SOURCE TOLERANCE RULE SIZE TTA    one line per image of views.pgm: the views of that --tta, one below another
 transforms.txt  OPERATION SOURCE TOLERANCE ARGUMENTS...   one line per image of transforms.pgm; SOURCE indexes sources.pgm
 perturb.txt     SOURCE RULE SIZE NAME              one line per image of perturb.pgm
 
@@ -431,6 +432,8 @@ def transform(image, operation, arguments):
         return zoom(image, f32(arguments[0]))
     if operation == "jpeg":
         return recompress(image, *arguments)
+    if operation == "views":
+        return views(image, *arguments)
     if operation == "noise":
         return noise(image, f32(arguments[0]), arguments[1])
     enhance = {"brightness": ImageEnhance.Brightness, "contrast": ImageEnhance.Contrast}[operation]
@@ -532,12 +535,45 @@ def write_perturbed():
     (OUT / "perturb.pgm").write_bytes(images)
 
 
+# ---- Views of test-time augmentation ----
+
+
+def views(image, name, size, tta):
+    def windows(larger, *places):
+        square = rule(image, name, round(size * larger))
+        crops = F.five_crop(square, [size, size])
+        return [crops[place] for place in places]
+
+    out = [rule(image, name, size)]
+    if tta == 2:
+        out += windows(8 / 7, 4) + windows(4 / 3, 4)
+    if tta == 3:
+        out += windows(8 / 7, 0, 1, 2, 3, 4)
+    return Image.fromarray(np.concatenate([np.asarray(v) for w in out for v in (w, F.hflip(w))]), "L")
+
+
+def write_views():
+    sources = [picture(61, 47), picture(40, 120), picture(150, 150), picture(3, 2)]
+    lines, images = [], b""
+    for source, pixels in enumerate(sources):
+        for name in ("squash", "fit", "crop"):
+            for size in (9, 14, 21):
+                for tta in (1, 2, 3):
+                    want, tolerance = golden(Image.fromarray(pixels, "L"), "views", [name, size, tta])
+                    lines.append(f"{source} {tolerance} {name} {size} {tta}")
+                    images += pgm(want)
+    (OUT / "views_sources.pgm").write_bytes(b"".join(pgm(s) for s in sources))
+    (OUT / "views.txt").write_text("\n".join(lines) + "\n")
+    (OUT / "views.pgm").write_bytes(images)
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     write_decode()
     write_transforms()
     write_scaled()
     write_perturbed()
+    write_views()
     versions = f"Python {sys.version.split()[0]}, Pillow {PIL.__version__}, torchvision {torchvision.__version__}, numpy {np.__version__}"
     (OUT / "README.txt").write_text(f"Written by tools/golden/make_images.py with seed {SEED} and {versions}.\n")
 
