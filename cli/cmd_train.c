@@ -11,6 +11,7 @@ typedef struct train_args {
     const char *recipe, *weights, *out, *name, *resume;
     unsigned optimizer, schedule, class_weights, resize, device, precision, cache;
     char *cache_dir;
+    char early_sizes[256]; /* of --size, before its last comma */
     cxr_talk talk;
 } train_args;
 
@@ -52,6 +53,44 @@ static const char *add_teacher(void *args, const char *text)
     if (*text == '\0' || o->teacher_count == CXR_MAX_TEACHERS) return "a model file, at most 16 times";
     o->teachers[o->teacher_count++] = text;
     return NULL;
+}
+
+/* "128", or phases: "96:4,128". The last is the model's; the library judges those before it. */
+static const char *use_size(void *args, const char *text)
+{
+    train_args *a = args;
+    const char *comma = strrchr(text, ',');
+    const size_t early = comma == NULL ? 0 : (size_t)(comma - text);
+    uint64_t last = 0;
+    if (early >= sizeof a->early_sizes || !cxr_parse_uint(comma == NULL ? text : comma + 1, 32, 1024, &last))
+        return "a whole number from 32 to 1024, or sizes by epoch that end with one, as 96:4,128";
+    memcpy(a->early_sizes, text, early);
+    a->early_sizes[early] = '\0';
+    a->opts.early_sizes = comma == NULL ? NULL : a->early_sizes;
+    a->opts.preprocess.size = (int)last;
+    return NULL;
+}
+
+static void show_size(const void *args, char *out, size_t room)
+{
+    const cxr_train_opts *o = &((const train_args *)args)->opts;
+    (void)snprintf(out, room, "%s%s%d", o->early_sizes == NULL ? "" : o->early_sizes, o->early_sizes == NULL ? "" : ",",
+                   o->preprocess.size);
+}
+
+/* One word, or phases, which the library judges. */
+static const char *use_freeze(void *args, const char *text)
+{
+    bool known = strpbrk(text, ":,") != NULL;
+    for (int i = 0; cxr_words_freeze[i] != NULL; i++) known = known || strcmp(cxr_words_freeze[i], text) == 0;
+    if (!known) return "one of backbone, layer4, layer3, layer2, layer1, none, or several by epoch, as backbone:2,none";
+    ((train_args *)args)->opts.freeze = text;
+    return NULL;
+}
+
+static void show_freeze(const void *args, char *out, size_t room)
+{
+    (void)snprintf(out, room, "%s", ((const train_args *)args)->opts.freeze);
 }
 
 static void defaults(void *args)
@@ -100,11 +139,11 @@ static const cxr_option options[] = {
 
     {.name = "size",
      .group = "Input",
-     FILLS(opts.preprocess.size),
-     .value = "N",
-     .low = 32,
-     .high = 1024,
-     .help = "side of the network's square input in pixels"},
+     .kind = CXR_ARG_TEXT,
+     .value = "N[:EPOCHS,N...]",
+     .parse = use_size,
+     .show = show_size,
+     .help = "side of the network's square input in pixels, 32..1024; 96:4,128 is 96 for four epochs, then 128"},
     {.name = "resize",
      FILLS(resize),
      .words = cxr_words_resize,
@@ -190,9 +229,12 @@ static const cxr_option options[] = {
      .open = CXR_OPEN_HIGH,
      .help = "dropout after each hidden layer"},
     {.name = "freeze",
-     FILLS(opts.freeze),
+     .kind = CXR_ARG_TEXT,
      .words = cxr_words_freeze,
-     .help = "how much of the backbone stays as loaded: all of it, the stem up to and including a stage, or nothing"},
+     .parse = use_freeze,
+     .show = show_freeze,
+     .help = "how much of the backbone stays as loaded: all of it, the stem up to and including a stage, or nothing; "
+             "backbone:2,layer3:3,none is all for two epochs, up to layer3 for three, then nothing"},
 
     {.name = "epochs",
      .letter = 'e',
@@ -388,13 +430,14 @@ static cxr_status start(train_args *a, const char *data, const cxr_hooks *hooks,
     a->opts.data = data;
     if (strcmp(a->weights, "imagenet") == 0 && access(data, F_OK) != 0) /* said before a download, not after it */
         return cxr_fail(err, CXR_ENOINPUT, "%s: %s", data, strerror(errno));
-    st = cxr_find_weights(a->weights, a->opts.arch, hooks, &found, err);
-    a->opts.weights = found;
-    if (st == CXR_OK && a->out == NULL)
+    if (a->out == NULL)
         st = cxr_free_run_folder(a->name != NULL ? a->name : a->recipe, run, err);
-    else if (st == CXR_OK && (*run = strdup(a->out)) == NULL)
+    else if ((*run = strdup(a->out)) == NULL)
         st = cxr_fail(err, CXR_ENOMEM, "no memory for a path");
     a->opts.out = *run;
+    if (st == CXR_OK) st = cxr_train_opts_check(&a->opts, err); /* likewise */
+    if (st == CXR_OK) st = cxr_find_weights(a->weights, a->opts.arch, hooks, &found, err);
+    a->opts.weights = found;
     if (st == CXR_OK) st = cxr_train(&a->opts, hooks, result, err);
     cxr_free(found);
     return st;

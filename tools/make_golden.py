@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the golden fixtures that come from PyTorch: tests/fixtures/{graph,ops,network,optim,
-schedules,losses}.txt.
+schedules,losses,stages}.txt.
 
 Usage: make_golden.py [FOLDER]      (needs torch, torchvision, numpy; any machine gives the same files to the last few digits)
 
@@ -38,6 +38,7 @@ def main():
         "optim": network.write_optim,
         "schedules": training.write_schedules,
         "losses": training.write_losses,
+        "stages": training.write_stages,
     }
     for name, write in files.items():
         out = Fixture(SEED, versions)

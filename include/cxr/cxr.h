@@ -135,6 +135,8 @@ typedef struct cxr_train_opts {
     cxr_limits limits;
     /* input */
     cxr_preprocess preprocess;
+    const char *early_sizes; /* sizes of the first epochs, "96:4,112:2": 4 at 96, 2 at 112, the rest at preprocess.size,
+                                which is the model's; validation is at the epoch's size; NULL: none   default NULL */
     cxr_augment augment;
     /* network */
     const char *arch;          /* "resnet18" or "resnet34"                                       default "resnet18" */
@@ -143,7 +145,9 @@ typedef struct cxr_train_opts {
     int head[CXR_MAX_HEAD];    /* widths of hidden layers                              1..65536  default 256, 128   */
     int head_count;            /* how many                                             0..8      default 2          */
     float dropout;             /* after each hidden layer                              [0, 1)    default 0.5        */
-    const char *freeze;        /* "backbone", "layer1".."layer4" (and all before) or "none"      default "backbone" */
+    /* "backbone", "layer1".."layer4" (and all before) or "none"; or phases, each of which freezes less than the one before:
+     * "backbone:2,layer3:3,none" is two epochs, three, and the rest                              default "backbone" */
+    const char *freeze;
     /* optimisation */
     cxr_optimizer optimizer; /*                                                                default Adam       */
     float lr;                /* peak learning rate                                   (0, 1000] default 1e-4       */
@@ -185,6 +189,8 @@ typedef struct cxr_train_opts {
 CXR_API void cxr_train_opts_default(cxr_train_opts *o);
 /* The settings of a recipe: "finetune", the whole network by docs/RECIPES.md's winner, or "article". All others: CXR_EUSAGE. */
 CXR_API CXR_MUST_CHECK cxr_status cxr_train_opts_recipe(cxr_train_opts *o, const char *name, cxr_error *err);
+/* What cxr_train() refuses before it looks at any file: CXR_EUSAGE with the name, the value and the range of an option. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err);
 
 typedef struct cxr_progress {
     int epoch, epochs; /* from 1                                                     */
@@ -216,7 +222,7 @@ typedef struct cxr_hooks {
 
 typedef struct cxr_train_result {
     int epochs_done;
-    int best_epoch; /* lowest validation loss */
+    int best_epoch; /* lowest validation loss of the epochs at preprocess.size; 0: there was none */
     double best_val_loss, best_val_accuracy;
 } cxr_train_result;
 

@@ -114,6 +114,7 @@ CXR_MUST_CHECK cxr_status cxr_graph_head(cxr_graph *g, const int *widths, int co
 
 /* ---- Passes ---- */
 
+int cxr_graph_frozen(const char *freeze); /* stages that it freezes: 0 for "none", 5 for "backbone"; -1: another name */
 /* The last node of the frozen part for --freeze: "backbone" (global average pool), "layer1".."layer4", "none" (the normalize
  * node: nothing learnable is left of it). CXR_EUSAGE for another name. */
 CXR_MUST_CHECK cxr_status cxr_graph_cut(const cxr_graph *g, const char *freeze, int *last, cxr_error *err);

@@ -22,15 +22,22 @@ int cxr_graph_depth(const cxr_graph *g, int node)
     return depth;
 }
 
+/* Each way to freeze, and the stage that it ends behind, from the input on. */
+static const char *const cuts[][2] = {{"none", "normalize"}, {"layer1", "layer1"}, {"layer2", "layer2"},
+                                      {"layer3", "layer3"},  {"layer4", "layer4"}, {"backbone", "avgpool"}};
+
+int cxr_graph_frozen(const char *freeze)
+{
+    for (int i = 0; i < (int)(sizeof cuts / sizeof cuts[0]); i++)
+        if (strcmp(freeze, cuts[i][0]) == 0) return i;
+    return -1;
+}
+
 cxr_status cxr_graph_cut(const cxr_graph *g, const char *freeze, int *last, cxr_error *err)
 {
-    static const char *const cuts[][2] = {{"none", "normalize"}, {"layer1", "layer1"}, {"layer2", "layer2"},
-                                          {"layer3", "layer3"},  {"layer4", "layer4"}, {"backbone", "avgpool"}};
-    for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
-        if (strcmp(freeze, cuts[i][0]) != 0) continue;
-        *last = last_of_stage(g, cuts[i][1]);
-        if (*last >= 0) return CXR_OK;
-    }
+    const int frozen = cxr_graph_frozen(freeze);
+    *last = frozen < 0 ? -1 : last_of_stage(g, cuts[frozen][1]);
+    if (*last >= 0) return CXR_OK;
     return cxr_fail(err, CXR_EUSAGE, "cannot freeze \"%s\": backbone, layer1, layer2, layer3, layer4 or none", freeze);
 }
 

@@ -62,13 +62,17 @@ static cxr_status copy_classes(cxr_model *m, const char *const *names, int count
     return st;
 }
 
+cxr_status cxr_model_graph(cxr_graph *out, const cxr_model *m, int size, cxr_error *err)
+{
+    cxr_preprocess pre = m->preprocess;
+    pre.size = size;
+    const cxr_status st = cxr_graph_resnet(out, m->arch, &pre, err);
+    return st != CXR_OK ? st : cxr_graph_head(out, m->head, m->head_count, m->dropout, m->class_count, err);
+}
+
 static cxr_status build_graph(cxr_model *m, const cxr_train_opts *o, int classes, cxr_error *err)
 {
     int cut;
-    cxr_status st = cxr_graph_resnet(&m->graph, o->arch, &o->preprocess, err);
-    if (st == CXR_OK) st = cxr_graph_head(&m->graph, o->head, o->head_count, o->dropout, classes, err);
-    if (st == CXR_OK) st = cxr_graph_cut(&m->graph, o->freeze, &cut, err);
-    if (st != CXR_OK) return st;
     (void)snprintf(m->arch, sizeof m->arch, "%s", o->arch);
     (void)snprintf(m->freeze, sizeof m->freeze, "%s", o->freeze);
     memcpy(m->head, o->head, sizeof m->head);
@@ -77,6 +81,9 @@ static cxr_status build_graph(cxr_model *m, const cxr_train_opts *o, int classes
     m->preprocess = o->preprocess;
     m->positive = classes == 2 ? 1 : -1;
     m->threshold = 0.5;
+    cxr_status st = cxr_model_graph(&m->graph, m, o->preprocess.size, err);
+    if (st == CXR_OK) st = cxr_graph_cut(&m->graph, o->freeze, &cut, err);
+    if (st != CXR_OK) return st;
     m->params = cxr_params_new(&m->graph);
     return m->params == NULL ? cxr_mem_fail(err, "the network's parameters") : CXR_OK;
 }
@@ -100,7 +107,10 @@ cxr_status cxr_model_blank(cxr_model **out, const cxr_train_opts *o, const char 
 
 cxr_status cxr_model_build(cxr_model **out, const cxr_train_opts *o, const char *const *classes, int count, cxr_error *err)
 {
-    const cxr_status st = cxr_model_blank(out, o, classes, count, err);
+    cxr_train_opts final = *o; /* a model is what the last phase of its training makes of it */
+    const char *comma = o->freeze == NULL ? NULL : strrchr(o->freeze, ',');
+    if (comma != NULL) final.freeze = comma + 1;
+    const cxr_status st = cxr_model_blank(out, &final, classes, count, err);
     if (st == CXR_OK) cxr_params_init(&(*out)->graph, (*out)->params, o->seed, NULL);
     return st;
 }

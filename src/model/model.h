@@ -31,9 +31,13 @@ struct cxr_model {
     float *params; /* canonical, graph.float_count */
 };
 
-/* A new network with random parameters. classes: `count` names, copied; NULL: "0", "1", ... */
+/* A new network with random parameters. classes: `count` names, copied; NULL: "0", "1", ... Of phases of o->freeze the last
+ * counts. */
 CXR_MUST_CHECK cxr_status cxr_model_build(cxr_model **out, const cxr_train_opts *o, const char *const *classes, int count,
                                           cxr_error *err);
+/* The model's network for images of another size, into a graph of zeros: same nodes, same parameters at the same places. The
+ * caller frees it, also after a failure. */
+CXR_MUST_CHECK cxr_status cxr_model_graph(cxr_graph *out, const cxr_model *m, int size, cxr_error *err);
 /* Copies the backbone's tensors (all but fc.*) from a weight file. Wrong shape: CXR_EDATA with both shapes. Missing tensors are
  * CXR_EDATA, listed, unless they match the glob allow_missing (fnmatch; may be NULL); then they keep their random start, with a
  * warning. Unexpected ones are listed as a warning; fc.* and num_batches_tracked are expected to be left over. */

@@ -23,7 +23,7 @@ typedef struct run {
     cxr_trainer *trainer;
     int unsaved;    /* epochs finished since their files were written */
     double written; /* when */
-    float *best;    /* the best epoch's parameters right of the cut, where it is unsaved; NULL: none were */
+    float *best;    /* what the run trains of the best epoch's parameters, where it is unsaved; NULL: none were */
 } run;
 
 #define TEACHERS_TEXT (32 + 67 * CXR_MAX_TEACHERS)
@@ -103,9 +103,9 @@ static cxr_status save_best(run *r, cxr_error *err)
     const cxr_train_state *s = &r->trainer->state;
     const cxr_optim *o = &r->trainer->optim;
     if (s->best_epoch == s->epoch && between_epochs(s)) return save_model(r, CXR_RUN_BEST, err);
-    swap(r->model->params + o->first, r->best, o->count);
+    swap(r->model->params + o->all_first, r->best, o->all_count);
     const cxr_status st = save_model(r, CXR_RUN_BEST, err);
-    swap(r->model->params + o->first, r->best, o->count);
+    swap(r->model->params + o->all_first, r->best, o->all_count);
     return st;
 }
 
@@ -146,9 +146,9 @@ static void log_epoch(const run *r, const cxr_trainer *t)
 static cxr_status keep_best(run *r, cxr_error *err)
 {
     const cxr_optim *o = &r->trainer->optim;
-    if (r->best == NULL) r->best = cxr_mem_new(o->count, sizeof *r->best);
+    if (r->best == NULL) r->best = cxr_mem_new(o->all_count, sizeof *r->best);
     if (r->best == NULL) return cxr_mem_fail(err, "the best epoch's parameters");
-    memcpy(r->best, r->model->params + o->first, o->count * sizeof *r->best);
+    memcpy(r->best, r->model->params + o->all_first, o->all_count * sizeof *r->best);
     return CXR_OK;
 }
 
@@ -265,6 +265,7 @@ static cxr_status start(run *r, const cxr_train_opts *o, const cxr_hooks *hooks,
     if (st == CXR_OK) st = build_model(r, o, err);
     if (st == CXR_OK) st = write_receipt(r, o, args, err);
     if (st == CXR_OK) st = cxr_trainer_open(&r->trainer, o, r->model, &r->data, &r->hooks, err);
+    if (st == CXR_OK) st = cxr_trainer_enter(r->trainer, err);
     if (st == CXR_OK) st = create_folder(r, err);
     if (st == CXR_OK) st = open_log(r, hooks, err);
     if (st == CXR_OK) st = log_split(r, &report, err);

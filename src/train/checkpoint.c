@@ -14,6 +14,13 @@ static json_t *row_json(const cxr_epoch *e)
                      e->images_per_second);
 }
 
+static json_t *unfrozen_json(const cxr_train_state *s)
+{
+    json_t *steps = json_array();
+    for (int i = 0; i < s->unfrozen_count; i++) (void)json_array_append_new(steps, json_integer((json_int_t)s->unfrozen[i]));
+    return steps;
+}
+
 /* The state as text; NULL when memory is exhausted. */
 static char *state_text(const cxr_trainer *t)
 {
@@ -21,10 +28,10 @@ static char *state_text(const cxr_trainer *t)
     json_t *rows = json_array();
     for (int i = 0; i < s->epoch; i++) (void)json_array_append_new(rows, row_json(&s->history[i])); /* counted below */
     const bool whole = rows != NULL && json_array_size(rows) == (size_t)s->epoch;
-    json_t *root = json_pack("{s:i,s:I,s:f,s:I,s:f,s:i,s:f,s:f,s:I,s:o}", "epoch", s->epoch, "done", (json_int_t)s->done,
+    json_t *root = json_pack("{s:i,s:I,s:f,s:I,s:f,s:i,s:f,s:f,s:I,s:o,s:o}", "epoch", s->epoch, "done", (json_int_t)s->done,
                              "loss_sum", s->loss_sum, "seen", (json_int_t)s->seen, "seconds", s->seconds, "best_epoch",
                              s->best_epoch, "best_val_loss", s->best_val_loss, "best_val_accuracy", s->best_val_accuracy,
-                             "optimizer_steps", (json_int_t)t->optim.steps, "history", rows);
+                             "optimizer_steps", (json_int_t)t->optim.steps, "unfrozen", unfrozen_json(s), "history", rows);
     char *text = whole && root != NULL ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(root);
     return text;
@@ -33,12 +40,13 @@ static char *state_text(const cxr_trainer *t)
 cxr_status cxr_checkpoint_write(const cxr_trainer *t, const char *path, cxr_error *err)
 {
     const cxr_optim *o = &t->optim;
-    const int64_t count = (int64_t)o->count;
+    const int64_t count = (int64_t)o->all_count;
     cxr_weight_out extra[3] = {{.name = "optim.m", .data = o->m, .rank = 1, .dims = {count}}};
     size_t extras = 1;
     if (o->v != NULL) extra[extras++] = (cxr_weight_out){.name = "optim.v", .data = o->v, .rank = 1, .dims = {count}};
     if (t->weights != t->model->params)
-        extra[extras++] = (cxr_weight_out){.name = "optim.weights", .data = t->weights + o->first, .rank = 1, .dims = {count}};
+        extra[extras++] =
+            (cxr_weight_out){.name = "optim.weights", .data = t->weights + o->all_first, .rank = 1, .dims = {count}};
     char *text = state_text(t);
     if (text == NULL) return cxr_mem_fail(err, "a checkpoint");
     const char *const meta[2] = {STATE_KEY, text};
@@ -68,6 +76,22 @@ static bool read_rows(cxr_train_state *s, const json_t *rows, int room)
     return true;
 }
 
+/* An earlier version, which knew one phase, wrote none. Between two epochs a phase may be about to begin. */
+static bool read_unfrozen(cxr_trainer *t, const json_t *steps)
+{
+    cxr_train_state *s = &t->state;
+    const int phase = cxr_phase_of(&t->freezes, s->epoch), begun = steps == NULL ? 1 : (int)json_array_size(steps);
+    const bool starts = phase > 0 && s->done == 0 && t->freezes.at[phase].first == s->epoch;
+    if (begun > phase + 1 || begun < phase + 1 - (starts ? 1 : 0)) return false;
+    for (int i = 0; i < begun; i++) {
+        const json_int_t n = json_integer_value(json_array_get(steps, (size_t)i)); /* 0 of anything but a number */
+        if (n < 0 || (uint64_t)n > t->optim.steps) return false;
+        s->unfrozen[i] = (uint64_t)n;
+    }
+    s->unfrozen_count = begun;
+    return true;
+}
+
 static bool read_state(cxr_trainer *t, json_t *root)
 {
     cxr_train_state *s = &t->state;
@@ -81,7 +105,8 @@ static bool read_state(cxr_trainer *t, json_t *root)
     s->done = (uint64_t)done;
     s->seen = (uint64_t)seen;
     t->optim.steps = (uint64_t)steps;
-    return done >= 0 && seen >= 0 && steps >= 0 && s->done <= t->train.count && read_rows(s, rows, t->opts->epochs);
+    return done >= 0 && seen >= 0 && steps >= 0 && s->done <= t->train.count && read_rows(s, rows, t->opts->epochs) &&
+           read_unfrozen(t, json_object_get(root, "unfrozen"));
 }
 
 cxr_status cxr_checkpoint_history(const char *path, cxr_epoch *rows, int room, int *count, cxr_error *err)
@@ -113,10 +138,10 @@ cxr_status cxr_checkpoint_restore(cxr_trainer *t, const cxr_weights *file, const
     if (text == NULL) return cxr_fail(err, CXR_EDATA, "%s: a model, but not a checkpoint", path);
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     const cxr_optim *o = &t->optim;
-    float *averaged = t->weights == t->model->params ? NULL : t->weights + o->first;
-    const bool ok = root != NULL && read_state(t, root) && read_range(o->m, o->count, file, "optim.m") &&
-                    read_range(o->v, o->count, file, "optim.v") && read_range(averaged, o->count, file, "optim.weights");
+    float *averaged = t->weights == t->model->params ? NULL : t->weights + o->all_first;
+    const bool ok = root != NULL && read_state(t, root) && read_range(o->m, o->all_count, file, "optim.m") &&
+                    read_range(o->v, o->all_count, file, "optim.v") &&
+                    read_range(averaged, o->all_count, file, "optim.weights");
     json_decref(root);
-    if (ok && averaged != NULL) return t->backend->refresh(t->trainable, err);
     return ok ? CXR_OK : cxr_fail(err, CXR_EDATA, "%s: the checkpoint does not fit the run's arguments or data", path);
 }

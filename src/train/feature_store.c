@@ -30,12 +30,12 @@ static void put(cxr_hash *h, const char *fmt, ...)
 static void put_settings(cxr_hash *h, const cxr_trainer *t, const cxr_form *form, const cxr_augment *augment, int views)
 {
     const cxr_train_opts *o = t->opts;
-    const cxr_preprocess *p = &t->model->preprocess;
+    const cxr_preprocess *p = &t->preprocess;
     const cxr_limits *most = &o->limits; /* an image beyond them has no features */
     static const cxr_augment none = {0};
     const cxr_augment *a = augment == NULL ? &none : augment;
     cxr_hash_text(h, form->name);
-    cxr_hash_text(h, o->freeze);
+    cxr_hash_text(h, t->freezes.at[t->freeze].value);
     put(h, "features of cxr %s, precision %d, deterministic %d, batch %d, threads %d", cxr_version(), (int)o->precision,
         (int)o->deterministic, o->batch_size, t->threads);
     put(h, "%s, resize %d to %d", t->model->arch, (int)p->rule, p->size);
@@ -90,6 +90,6 @@ cxr_status cxr_feature_store_open(cxr_store **out, const cxr_trainer *t, cxr_sub
     if (st == CXR_OK) st = cxr_store_open(out, &so, err);
     if (st != CXR_OK) return st;
     cxr_log(t->hooks, CXR_DEBUG, "features: %zu x %zu bytes at %s are kept %s, %zu are there (%s)", so.count, so.record_bytes,
-            o->freeze, disk ? o->cache_dir : "in memory", cxr_store_present(*out), form.name);
+            t->freezes.at[t->freeze].value, disk ? o->cache_dir : "in memory", cxr_store_present(*out), form.name);
     return CXR_OK;
 }

@@ -153,7 +153,8 @@ static cxr_status finish_epoch(cxr_trainer *t, const cxr_train_events *events, c
     const cxr_status st = validate(t, &row.val_loss, &row.val_accuracy, err);
     if (st != CXR_OK) return st;
     row.seconds = s->seconds + cxr_now() - start;
-    const bool best = s->best_epoch == 0 || row.val_loss < s->best_val_loss;
+    const bool final = t->size == t->sizes.count - 1; /* at another size losses do not compare, and the model is not of it */
+    const bool best = final && (s->best_epoch == 0 || row.val_loss < s->best_val_loss);
     if (best) {
         s->best_epoch = row.epoch;
         s->best_val_loss = row.val_loss;
@@ -166,19 +167,28 @@ static cxr_status finish_epoch(cxr_trainer *t, const cxr_train_events *events, c
     return events->epoch(events->user, t, best, err);
 }
 
+/* The epochs to wait are counted in the last phase: what was planned for later is not given up. */
 static bool stop_early(const cxr_trainer *t)
 {
-    return t->opts->early_stop > 0 && t->state.epoch - t->state.best_epoch >= t->opts->early_stop;
+    int since = t->state.best_epoch;
+    const cxr_phases *const all[] = {&t->freezes, &t->sizes};
+    for (int i = 0; i < 2; i++) {
+        const int last = all[i]->at[all[i]->count - 1].first;
+        if (last > since) since = last;
+    }
+    return t->opts->early_stop > 0 && t->state.epoch - since >= t->opts->early_stop;
 }
 
 cxr_status cxr_trainer_run(cxr_trainer *t, const cxr_train_events *events, cxr_error *err)
 {
     cxr_status st = CXR_OK;
     while (st == CXR_OK && t->state.epoch < t->opts->epochs && !stop_early(t)) {
-        st = train_epoch(t, events, err);
+        st = cxr_trainer_enter(t, err);
+        if (st == CXR_OK) st = train_epoch(t, events, err);
         if (st == CXR_OK) st = finish_epoch(t, events, err);
     }
-    const uint64_t skipped = cxr_feed_skipped(t->train_feed) + cxr_feed_skipped(t->val_feed);
+    const bool any = t->val_feed != NULL; /* a run that was finished before has no feeds */
+    const uint64_t skipped = any ? cxr_feed_skipped(t->train_feed) + cxr_feed_skipped(t->val_feed) : 0;
     if (st == CXR_OK && skipped > 0)
         cxr_log(t->hooks, CXR_WARNING, "%llu unreadable images were skipped", (unsigned long long)skipped);
     if (st == CXR_OK && t->state.epoch < t->opts->epochs)

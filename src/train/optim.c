@@ -6,22 +6,41 @@
 #define BETA2   0.999
 #define EPSILON 1e-8f
 
+/* Sets what is trained now to the parameters of nodes after `cut`. */
+static void set_range(cxr_optim *o, int cut)
+{
+    const cxr_graph *g = o->graph;
+    o->first_param = g->param_count;
+    while (o->first_param > 0 && g->params[o->first_param - 1].node > cut) o->first_param--;
+    o->first = o->first_param < g->param_count ? g->params[o->first_param].offset : g->float_count;
+    o->count = g->float_count - o->first;
+}
+
+void cxr_optim_cut(cxr_optim *o, int cut, uint64_t since)
+{
+    const int before = o->first_param;
+    set_range(o, cut);
+    for (int i = o->first_param; i < before; i++) o->since[i - o->all_param] = since;
+}
+
 cxr_status cxr_optim_open(cxr_optim *o, const cxr_graph *g, int cut, const cxr_train_opts *opts, cxr_error *err)
 {
     *o = (cxr_optim){.kind = opts->optimizer, .momentum = opts->momentum, .weight_decay = opts->weight_decay, .graph = g};
-    o->first_param = g->param_count;
-    for (int i = g->param_count - 1; i >= 0 && g->params[i].node > cut; i--) o->first_param = i;
-    o->first = o->first_param < g->param_count ? g->params[o->first_param].offset : g->float_count;
-    o->count = g->float_count - o->first;
+    set_range(o, cut);
+    o->all_param = o->first_param;
+    o->all_first = o->first;
+    o->all_count = o->count;
+    const size_t params = (size_t)(g->param_count - o->all_param);
     o->m = cxr_mem_new(o->count, sizeof(float));
     o->v = o->kind == CXR_SGD ? NULL : cxr_mem_new(o->count, sizeof(float));
-    o->shares = cxr_mem_new((size_t)(g->param_count - o->first_param), sizeof *o->shares);
-    if (o->m == NULL || (o->v == NULL && o->kind != CXR_SGD) || o->shares == NULL) {
+    o->shares = cxr_mem_new(params, sizeof *o->shares);
+    o->since = cxr_mem_new(params, sizeof *o->since);
+    if (o->m == NULL || (o->v == NULL && o->kind != CXR_SGD) || o->shares == NULL || o->since == NULL) {
         cxr_optim_close(o);
         return cxr_mem_fail(err, "the optimiser's state");
     }
-    for (int i = o->first_param; i < g->param_count; i++)
-        o->shares[i - o->first_param] = pow((double)opts->layer_decay, cxr_graph_depth(g, g->params[i].node));
+    for (int i = o->all_param; i < g->param_count; i++)
+        o->shares[i - o->all_param] = pow((double)opts->layer_decay, cxr_graph_depth(g, g->params[i].node));
     return CXR_OK;
 }
 
@@ -30,17 +49,20 @@ void cxr_optim_close(cxr_optim *o)
     cxr_mem_free(o->m);
     cxr_mem_free(o->v);
     cxr_mem_free(o->shares);
+    cxr_mem_free(o->since);
     *o = (cxr_optim){0};
 }
 
 /* One build of the loops for each width of vectors; the loader chooses. Element-wise, so all give the same bits. */
 #define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 
-CLONES static void adam(const cxr_optim *o, const cxr_param *p, float *restrict w, const float *restrict grad, double lr)
+/* `steps`: the parameter's own, this one included. */
+CLONES static void adam(const cxr_optim *o, const cxr_param *p, float *restrict w, const float *restrict grad, double lr,
+                        uint64_t steps)
 {
-    float *restrict m = o->m + (p->offset - o->first), *restrict v = o->v + (p->offset - o->first);
-    const float step = (float)(lr / (1.0 - pow(BETA1, (double)o->steps)));
-    const float root = (float)sqrt(1.0 - pow(BETA2, (double)o->steps));
+    float *restrict m = o->m + (p->offset - o->all_first), *restrict v = o->v + (p->offset - o->all_first);
+    const float step = (float)(lr / (1.0 - pow(BETA1, (double)steps)));
+    const float root = (float)sqrt(1.0 - pow(BETA2, (double)steps));
     const bool decoupled = o->kind == CXR_ADAMW, shrinks = decoupled && p->role == CXR_WEIGHT;
     const float shrink = shrinks ? (float)(1.0 - lr * (double)o->weight_decay) : 1.0f;
     const float decay = decoupled ? 0.0f : o->weight_decay;
@@ -56,7 +78,7 @@ CLONES static void adam(const cxr_optim *o, const cxr_param *p, float *restrict 
 
 CLONES static void sgd(const cxr_optim *o, const cxr_param *p, float *restrict w, const float *restrict grad, double lr)
 {
-    float *restrict velocity = o->m + (p->offset - o->first);
+    float *restrict velocity = o->m + (p->offset - o->all_first);
     const float rate = (float)lr, decay = o->weight_decay, momentum = o->momentum;
     for (size_t i = 0; i < p->count; i++) {
         velocity[i] = momentum * velocity[i] + grad[i] + decay * w[i];
@@ -70,11 +92,11 @@ void cxr_optim_step(cxr_optim *o, float *params, const float *grads, double lr)
     for (int i = o->first_param; i < o->graph->param_count; i++) {
         const cxr_param *p = &o->graph->params[i];
         if (!cxr_param_learnable(p)) continue;
-        const double rate = lr * o->shares[i - o->first_param];
+        const double rate = lr * o->shares[i - o->all_param];
         if (o->kind == CXR_SGD) {
             sgd(o, p, params + p->offset, grads + p->offset, rate);
         } else {
-            adam(o, p, params + p->offset, grads + p->offset, rate);
+            adam(o, p, params + p->offset, grads + p->offset, rate, o->steps - o->since[i - o->all_param]);
         }
     }
 }

@@ -1,5 +1,6 @@
 /* Adam (Kingma, Ba 2015), AdamW (Loshchilov, Hutter 2019) and SGD with momentum, with PyTorch's update rules, over the
- * learnable parameters right of the cut. Element-wise on the canonical f32 arrays. */
+ * learnable parameters right of the cut. Element-wise on the canonical f32 arrays. The cut may move left during a run; as in
+ * PyTorch a parameter's moments start from zero, and Adam's correction of their bias counts its own steps. */
 #ifndef CXR_TRAIN_OPTIM_H
 #define CXR_TRAIN_OPTIM_H
 #include "graph/graph.h"
@@ -9,15 +10,22 @@ typedef struct cxr_optim {
     float momentum;         /* SGD */
     float weight_decay;     /* added to the gradient (Adam, SGD), or decoupled (AdamW; not of norms and biases) */
     const cxr_graph *graph; /* lent */
-    int first_param;        /* parameters from here on are trained */
-    double *shares;         /* of the learning rate, by parameter from first_param on: layer decay, by stages from the head */
-    size_t first, count;    /* their floats: [first, first + count) of the canonical arrays */
-    float *m, *v;           /* count each: first and second moments; SGD keeps its velocity in m and has no v */
+    /* What is ever trained: parameters, and their floats [all_first, all_first + all_count) of the canonical arrays. */
+    int all_param;
+    size_t all_first, all_count;
+    double *shares;      /* of the learning rate, by parameter from all_param on: layer decay, by stages from the head */
+    uint64_t *since;     /* likewise: steps that were taken before its own first */
+    float *m, *v;        /* all_count each: first and second moments; SGD keeps its velocity in m and has no v */
+    int first_param;     /* parameters from here on are trained now */
+    size_t first, count; /* their floats */
     uint64_t steps;
 } cxr_optim;
 
-/* Trains the parameters of nodes after `cut`. */
+/* Trains the parameters of nodes after `cut`, all of them from the first step on. */
 CXR_MUST_CHECK cxr_status cxr_optim_open(cxr_optim *o, const cxr_graph *g, int cut, const cxr_train_opts *opts, cxr_error *err);
+/* From now on trains those after `cut` alone, which is not before the cut it was opened with. What was not trained until now has
+ * its first step after `since` others. */
+void cxr_optim_cut(cxr_optim *o, int cut, uint64_t since);
 void cxr_optim_close(cxr_optim *o);
 /* One update of `params` from `grads`, both whole canonical arrays. */
 void cxr_optim_step(cxr_optim *o, float *params, const float *grads, double lr);

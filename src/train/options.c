@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "model/model.h"
+#include "train/phases.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,7 @@ static const field fields[] = {
     {"max_scans", U32, AT(limits.max_scans), 1, 1e6, NULL},
     {"resize", CHOICE, AT(preprocess.rule), 0, 0, rules},
     {"size", INT, AT(preprocess.size), CXR_INPUT_LEAST, CXR_INPUT_MOST, NULL},
+    {"early_sizes", TEXT, AT(early_sizes), 0, 0, NULL},
     {"mean", TRIPLE, AT(preprocess.mean), -CXR_MEAN_MOST, CXR_MEAN_MOST, NULL},
     {"std", TRIPLE, AT(preprocess.std), CXR_STD_LEAST, CXR_STD_MOST, NULL},
     {"flip", FLOAT, AT(augment.flip), 0, 1, NULL},
@@ -162,6 +164,17 @@ const char *cxr_train_opts_fresh(const cxr_train_opts *o)
     return o->cutmix > 0.0f ? "cutmix" : NULL;
 }
 
+static cxr_status check_phases(const cxr_train_opts *o, cxr_error *err)
+{
+    cxr_phases sizes, freezes;
+    cxr_status st = cxr_size_phases(&sizes, o, err);
+    if (st == CXR_OK) st = cxr_freeze_phases(&freezes, o, err);
+    if (st == CXR_OK && o->cache_features > 0 && strcmp(freezes.at[0].value, "none") == 0)
+        st = cxr_fail(err, CXR_EUSAGE, "cache_features is %d and freeze is none: without a frozen part nothing can be kept",
+                      o->cache_features);
+    return st;
+}
+
 cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err)
 {
     if (o->data == NULL || o->out == NULL || *o->out == '\0')
@@ -178,15 +191,12 @@ cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err)
         return cxr_fail(err, CXR_EUSAGE, "precision int8 is for trained models: train in f32, bf16 or auto, then quantize");
     if (o->cache_features > 0 && o->cache == CXR_CACHE_OFF)
         return cxr_fail(err, CXR_EUSAGE, "cache_features is %d and cache is off: one contradicts the other", o->cache_features);
-    if (o->cache_features > 0 && strcmp(o->freeze, "none") == 0)
-        return cxr_fail(err, CXR_EUSAGE, "cache_features is %d and freeze is none: without a frozen part nothing can be kept",
-                        o->cache_features);
     const char *fresh = cxr_train_opts_fresh(o);
     if (o->cache_features > 0 && fresh != NULL)
         return cxr_fail(err, CXR_EUSAGE,
                         "cache_features is %d with %s, which takes the pixels of each batch: nothing can be kept",
                         o->cache_features, fresh);
-    return CXR_OK;
+    return check_phases(o, err);
 }
 
 /* The shortest decimal that reads back as the same float, as a double: 0.0001, not 9.99999975e-05. */

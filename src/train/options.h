@@ -4,8 +4,6 @@
 #include "cxr/cxr.h"
 #include <jansson.h>
 
-/* CXR_EUSAGE with the name, the value and the range of the first option that is out of it. */
-CXR_MUST_CHECK cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err);
 /* The name of an option that takes the pixels of each batch anew, so that nothing made of them can be kept; NULL: there is none. */
 const char *cxr_train_opts_fresh(const cxr_train_opts *o);
 /* args.json's text; free with free(). NULL when memory is exhausted. */

@@ -4,6 +4,7 @@
 #include "base/rng.h"
 #include "graph/graph.h"
 #include "train/options.h"
+#include "train/phases.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -86,13 +87,11 @@ static cxr_status read_setting(cxr_space *s, const char *key, json_t *value, con
 
 /* ---- Options of training ---- */
 
-/* What only building the network finds out: names of architectures and stages. */
+/* What only building the network finds out: names of architectures. */
 static cxr_status check_network(const cxr_train_opts *o, cxr_error *err)
 {
     cxr_graph g = {0};
-    int cut;
-    cxr_status st = cxr_graph_resnet(&g, o->arch, &o->preprocess, err);
-    if (st == CXR_OK) st = cxr_graph_cut(&g, o->freeze, &cut, err);
+    const cxr_status st = cxr_graph_resnet(&g, o->arch, &o->preprocess, err);
     cxr_graph_free(&g);
     return st;
 }
@@ -101,7 +100,11 @@ static cxr_status check_value(const char *name, const json_t *value, cxr_error *
 {
     cxr_train_opts o;
     cxr_train_opts_default(&o);
-    const cxr_status st = cxr_train_opts_set(&o, name, value, err);
+    cxr_phases phases;
+    cxr_status st = cxr_train_opts_set(&o, name, value, err);
+    o.epochs = 100000; /* whether there are enough for the phases is for the settings together */
+    if (st == CXR_OK) st = cxr_freeze_phases(&phases, &o, err);
+    if (st == CXR_OK) st = cxr_size_phases(&phases, &o, err);
     return st == CXR_OK ? check_network(&o, err) : st;
 }
 

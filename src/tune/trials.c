@@ -135,7 +135,8 @@ static bool read_ended(cxr_ended *t, json_t *from)
     t->objective = json_is_number(objective) ? json_number_value(objective) : NAN;
     t->reason = reason != NULL ? cxr_mem_strdup(reason) : NULL;
     return read_state(&t->state, state) && read_losses(t, losses) && json_is_object(values) &&
-           (reason == NULL || t->reason != NULL) && (t->state == CXR_TRIAL_FAILED) == !json_is_number(objective);
+           (reason == NULL || t->reason != NULL) &&
+           (t->state == CXR_TRIAL_STOPPED || (t->state == CXR_TRIAL_FAILED) == !json_is_number(objective));
 }
 
 static cxr_status read_trials(cxr_trials *out, json_t *root, const char *path, cxr_error *err)

@@ -290,7 +290,8 @@ static cxr_status record(tune *t, json_t *drawn, cxr_status st, const cxr_train_
                    .values = json_incref(drawn)};
     const bool failed = e.state == CXR_TRIAL_FAILED;
     const int number = t->trials.count + 1;
-    e.objective = failed ? NAN : t->space.objective == CXR_BY_LOSS ? result->best_val_loss : result->best_val_accuracy;
+    const bool none = failed || result->best_epoch == 0; /* stopped before its images had the model's size: it has no best */
+    e.objective = none ? NAN : t->space.objective == CXR_BY_LOSS ? result->best_val_loss : result->best_val_accuracy;
     e.reason = failed ? cxr_mem_strdup(reason) : NULL;
     for (int i = 0; i < t->epochs; i++) e.seconds += t->rows[i].seconds;
     if (e.losses != NULL && t->epochs > 0) memcpy(e.losses, t->losses, (size_t)t->epochs * sizeof *e.losses);

@@ -90,6 +90,13 @@ cxr_status cxr_train_opts_recipe(cxr_train_opts *o, const char *name, cxr_error 
     return CXR_OK;
 }
 
+cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err)
+{
+    (void)o;
+    (void)err;
+    return CXR_OK;
+}
+
 static void print_train(const cxr_train_opts *o)
 {
     (void)printf("data=%s group_by=%s val_fraction=%g skip=%d max_pixels=%llu\n", o->data, o->group_by, o->val_fraction,
@@ -97,6 +104,7 @@ static void print_train(const cxr_train_opts *o)
     (void)printf("size=%d rule=%d flip=%g rotate=%g crop=%g brightness=%g contrast=%g\n", o->preprocess.size,
                  (int)o->preprocess.rule, (double)o->augment.flip, (double)o->augment.rotate_degrees,
                  (double)o->augment.crop_min_scale, (double)o->augment.brightness, (double)o->augment.contrast);
+    (void)printf("size=%d early=%s\n", o->preprocess.size, o->early_sizes ? o->early_sizes : "-");
     (void)printf("zoom=%g gamma=%g noise=%g jpeg=%d erase=%g\n", (double)o->augment.zoom, (double)o->augment.gamma,
                  (double)o->augment.noise, o->augment.jpeg_quality, (double)o->augment.erase);
     (void)printf("arch=%s weights=%s allow=%s heads=%d dropout=%g freeze=%s", o->arch, o->weights ? o->weights : "-",

@@ -89,6 +89,7 @@ static void teachers_say_the_mean_of_their_softened_probabilities(void **state)
     must(b->tensor_new(&pixels, CXR_U8, 4, pupil->graph.nodes[0].shape, &error));
     must(b->tensor_write(pixels, 3, host, &error));
     must(cxr_teachers_open(&t, &o, pupil, &loss, b, 4, 1, &error));
+    must(cxr_teachers_resize(t, pupil->preprocess.size, &error));
     double one[6], two[6];
     soften(o.teachers[0], pixels, 3, 3.0, one);
     soften(o.teachers[1], pixels, 3, 3.0, two);

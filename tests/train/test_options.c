@@ -31,6 +31,8 @@ static cxr_train_opts unusual(void)
     o.class_weights = true;
     o.teachers[0] = "/one", o.teachers[1] = "/two, three";
     o.teacher_count = 2;
+    o.freeze = "backbone:1,layer3:2,none";
+    o.early_sizes = "96:4";
     return o;
 }
 
@@ -48,6 +50,8 @@ static void what_goes_in_comes_out(void **state)
     assert_true(back.opts.seed == o.seed && back.opts.lr == o.lr && back.opts.head[2] == 9 && back.opts.weights == NULL);
     assert_string_equal(back.opts.data, o.data);
     assert_true(back.opts.teacher_count == 2 && strcmp(back.opts.teachers[1], "/two, three") == 0);
+    assert_string_equal(back.opts.freeze, o.freeze);
+    assert_string_equal(back.opts.early_sizes, o.early_sizes);
     cxr_saved_opts_free(&back);
     free(text);
     free(again);
@@ -108,6 +112,7 @@ static void an_absent_option_keeps_its_default(void **state)
     assert_int_equal(back.opts.epochs, 7);
     assert_true(back.opts.teacher_count == 0 && back.opts.distil == want.distil);
     assert_true(back.opts.layer_decay == 1.0f && back.opts.lr == want.lr && back.opts.head_count == want.head_count);
+    assert_null(back.opts.early_sizes);
     cxr_saved_opts_free(&back);
     static const char newer[] = "{\"data\": \"d\", \"out\": \"o\", \"not_yet\": 7}";
     assert_int_equal(cxr_file_write(path, newer, strlen(newer), &error), CXR_OK);

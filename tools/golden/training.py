@@ -1,14 +1,21 @@
-"""Schedules and losses.
+"""Schedules, losses, and optimisers whose parameters are unfrozen in stages.
 
 schedules.txt: cosine10, onecycle10, onecycle100: the learning rate of each step, peak 0.01.
 losses.txt: logp (5 x 3), weights (3); for plain, weighted, smoothed (0.1), both, and mixed (both, 0.3 of it with the labels and
 0.7 with these turned round): NAME.loss and NAME.grad (5 x 3), the gradient with respect to the log-probabilities; labels 0 1 2
 1 1. teachers (2 x 5 x 3), log-probabilities of two teachers, and soft (5 x 3), the mean of their softmax at temperature 3;
 distilled.loss and .grad: 0.4 times mixed and 0.6 times 9 times the KL divergence from soft at that temperature.
+stages.txt: OPT.stepS.PARAM: three linear layers a (4 x 3), b (5 x 4) and c (2 x 5) after step S under one optimiser of all of them;
+only c requires a gradient until step 3, b and c until step 7, all until step 12. The gradients are given, those of a step keyed by
+(seed, step, name). OPT is one of
+  adam   lr 0.05, weight_decay 0.1
+  adamw  lr 0.05, weight_decay 0.1 but of biases
+  sgd    lr 0.05, momentum 0.9, weight_decay 0.1
 """
 import torch
 import torch.nn.functional as F
 
+import keyed_rng as rng
 from fixture import fill, keyed
 
 
@@ -69,3 +76,36 @@ def write_losses(out, seed):
     out.put("teachers", teachers)
     out.put("soft", soft)
     put("distilled", weights, 0.1, both_labels, (0.6, 3.0, soft))
+
+
+def write_stages(out, seed):
+    rate = 0.05
+    decays = lambda p: [{"params": [q for q in p if q.dim() >= 2], "weight_decay": 0.1},
+                        {"params": [q for q in p if q.dim() < 2], "weight_decay": 0.0}]  # fmt: skip
+    make = {
+        "adam": lambda p: torch.optim.Adam(p, lr=rate, weight_decay=0.1),
+        "adamw": lambda p: torch.optim.AdamW(decays(p), lr=rate),
+        "sgd": lambda p: torch.optim.SGD(p, lr=rate, momentum=0.9, weight_decay=0.1),
+    }
+    for opt, optimizer_of in make.items():
+        model = torch.nn.Sequential()
+        for name, outputs, inputs in (("a", 4, 3), ("b", 5, 4), ("c", 2, 5)):
+            model.add_module(name, torch.nn.Linear(inputs, outputs))
+        named = list(model.double().named_parameters())
+        with torch.no_grad():
+            for name, p in named:
+                p.copy_(torch.tensor(fill(keyed(seed, rng.name_number(name)), tuple(p.shape), -0.5, 0.5)))
+        optimizer = optimizer_of([p for _, p in named])
+        for step in range(1, 13):
+            trained = "c" if step <= 3 else "bc" if step <= 7 else "abc"
+            optimizer.zero_grad()
+            loss = 0.0
+            for name, p in named:
+                p.requires_grad_(name[0] in trained)
+                g = fill(rng.key(seed, rng.TEST, step, rng.name_number(name)), tuple(p.shape), -1.0, 1.0)
+                loss = loss + (torch.tensor(g) * p).sum()
+            loss.backward()
+            optimizer.step()
+            if step in (3, 4, 7, 8, 12):
+                for name, p in named:
+                    out.put(f"{opt}.step{step}.{name}", p.detach())
