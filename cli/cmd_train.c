@@ -1,6 +1,7 @@
 /* cxr train: options onto cxr_train_opts, a folder for the run, then the library's loop. */
 #include "shared.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,7 @@ typedef struct train_args {
     char *cache_dir;
     char early_sizes[256]; /* of --size, before its last comma */
     cxr_talk talk;
+    bool several; /* runs by seeds, as the library told */
 } train_args;
 
 /* ---- Recipes ---- */
@@ -334,6 +336,15 @@ static const cxr_option options[] = {
      .high = 100000,
      .help = "stop after N epochs without a lower validation loss; 0: off"},
     CXR_OPTION_SEED(FILLS(opts.seed), "of order, augmentation, dropout and random weights"),
+    {.name = "seeds",
+     FILLS(opts.seeds),
+     .value = "N",
+     .low = 1,
+     .high = CXR_MAX_SEEDS,
+     .help = "train N runs on the same split, by --seed and the numbers after it, and print mean and standard deviation"},
+    {.name = "then-distil",
+     FILLS(opts.then_distil),
+     .help = "after --seeds, train one more model, in distilled/, whose teachers they are"},
 
     {.name = "out",
      .letter = 'o',
@@ -392,8 +403,10 @@ static cxr_status check(const train_args *a, const cxr_given *given, cxr_error *
         if (a->out != NULL && a->name != NULL) return cxr_fail(err, CXR_EUSAGE, "--out and --name exclude each other");
         if (a->name != NULL && (*a->name == '\0' || *a->name == '.' || strchr(a->name, '/') != NULL))
             return cxr_fail(err, CXR_EUSAGE, "--name must be a plain folder name, not '%s'; --out takes a path", a->name);
-        if (a->opts.teacher_count == 0 && (given_option(given, "distil") || given_option(given, "distil-temperature")))
-            return cxr_fail(err, CXR_EUSAGE, "--distil and --distil-temperature are for a --teacher, and none is given");
+        if (a->opts.teacher_count == 0 && !a->opts.then_distil &&
+            (given_option(given, "distil") || given_option(given, "distil-temperature")))
+            return cxr_fail(err, CXR_EUSAGE,
+                            "--distil and --distil-temperature are for a --teacher or --then-distil, and none is given");
         return CXR_OK;
     }
     if (given->operand_count > 0)
@@ -443,6 +456,39 @@ static cxr_status start(train_args *a, const char *data, const cxr_hooks *hooks,
     return st;
 }
 
+/* The table of several seeds, when it is complete. */
+static void on_seeds(void *user, const cxr_seeds *s)
+{
+    char line[64 * (CXR_SEED_FIGURES + 2)];
+    ((train_args *)user)->several = true;
+    if (s->count < s->of) return;
+    size_t used = (size_t)snprintf(line, sizeof line, "%-8s  %10s", "seed", "best epoch");
+    for (int k = 0; k < CXR_SEED_FIGURES; k++) used += (size_t)snprintf(line + used, sizeof line - used, "  %12s", s->names[k]);
+    cxr_say("%s", line);
+    for (int i = 0; i < s->count + 2; i++) {
+        const double *value = i < s->count ? s->value[i] : i == s->count ? s->mean : s->sd;
+        if (i < s->count)
+            used = (size_t)snprintf(line, sizeof line, "%-8" PRIu64 "  %10d", s->seed[i], s->best_epoch[i]);
+        else
+            used = (size_t)snprintf(line, sizeof line, "%-8s  %10s", i == s->count ? "mean" : "sd", "");
+        for (int k = 0; k < CXR_SEED_FIGURES; k++)
+            used += (size_t)snprintf(line + used, sizeof line - used, "  %12.6f", value[k]);
+        cxr_say("%s", line);
+    }
+}
+
+static void say_result(const train_args *a, const char *where, const cxr_train_result *r)
+{
+    char *distilled = cxr_join(where, "distilled/weights/best.safetensors");
+    const bool last = a->several && distilled != NULL && access(distilled, F_OK) == 0;
+    if (!a->several || last)
+        cxr_say("best epoch %d of %d: val loss %.4f, val accuracy %.2f%%", r->best_epoch, r->epochs_done, r->best_val_loss,
+                100 * r->best_val_accuracy);
+    if (a->several) cxr_say("models: %s/seed-*/weights/best.safetensors", where);
+    if (!a->several || last) cxr_say("model: %s/%sweights/best.safetensors", where, last ? "distilled/" : "");
+    free(distilled);
+}
+
 static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
 {
     train_args *a = args;
@@ -451,19 +497,19 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     cxr_status st = check(a, given, err);
     if (st != CXR_OK) return st;
 
-    const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);
+    cxr_hooks hooks = *cxr_console_open(cxr_talk_volume(&a->talk), true);
+    hooks.seeds = on_seeds;
+    hooks.user = a;
     cxr_console_catch_signals();
     if (a->resume != NULL)
-        st = cxr_resume(a->resume, a->opts.threads, hooks, &result, err);
+        st = cxr_resume(a->resume, a->opts.threads, &hooks, &result, err);
     else
-        st = start(a, given->operands[0], hooks, &folder, &result, err);
+        st = start(a, given->operands[0], &hooks, &folder, &result, err);
     cxr_console_close();
 
     const char *where = a->resume != NULL ? a->resume : folder;
     if (st == CXR_OK) {
-        cxr_say("best epoch %d of %d: val loss %.4f, val accuracy %.2f%%", result.best_epoch, result.epochs_done,
-                result.best_val_loss, 100 * result.best_val_accuracy);
-        cxr_say("model: %s/weights/best.safetensors", where);
+        say_result(a, where, &result);
         (void)printf("%s\n", where);
     } else if (st == CXR_ESTOPPED) {
         cxr_say("to continue: cxr train --resume %s", where);
@@ -482,7 +528,9 @@ const cxr_command cxr_command_train = {
              "folder of class folders; or a CSV with the columns path,label[,split][,group].\n\n"
              "The run folder receives args.json, split.csv, results.csv, results.png and .svg, log.txt, "
              "weights/best.safetensors (lowest validation loss) and weights/last.safetensors. Its name is printed on standard "
-             "output. Ctrl-C saves a checkpoint and stops; --resume continues to the same result, bit for bit.",
+             "output. Ctrl-C saves a checkpoint and stops; --resume continues to the same result, bit for bit. With --seeds "
+             "the folder "
+             "holds such a folder for each, seed-1 and so on, and seeds.csv.",
     .examples = {{"the best recipe known here: all layers, strong augmentation", "cxr train chest_xray"},
                  {"the published experiment: frozen ImageNet ResNet-18, new head, 5 epochs",
                   "cxr train chest_xray --recipe article"}},

@@ -124,6 +124,7 @@ typedef enum cxr_cache { CXR_CACHE_RAM, CXR_CACHE_DISK, CXR_CACHE_OFF } cxr_cach
 
 #define CXR_MAX_HEAD     8  /* hidden layers of a head */
 #define CXR_MAX_TEACHERS 16 /* models that one learns from */
+#define CXR_MAX_SEEDS    100
 
 typedef struct cxr_train_opts {
     /* data */
@@ -166,6 +167,9 @@ typedef struct cxr_train_opts {
     int batch_size;          /* images per step                                      2..1024   default 64         */
     int early_stop;          /* epochs to wait for a lower validation loss; 0 = off  0..100000 default 0          */
     uint64_t seed;           /* order, augmentation, dropout, initial values         0..9.2e18 default 1          */
+    uint64_t split_seed;     /* which images are validation, or of train_images; 0 = seed 0..9.2e18 default 0     */
+    int seeds;               /* runs by seed, seed + 1, ... that differ in nothing else 1..100  default 1          */
+    bool then_distil;        /* with 2 to 16 seeds: one more model, whose teachers they are    default false      */
     /* distillation (Hinton, Vinyals, Dean 2015) */
     const char *teachers[CXR_MAX_TEACHERS]; /* model files with the data's classes and the run's input size and rule */
     int teacher_count;                      /*                                                   0..16      default 0 */
@@ -210,6 +214,18 @@ typedef struct cxr_epoch {
     double images_per_second; /* training images over the training part's time */
 } cxr_epoch;
 
+#define CXR_SEED_FIGURES 2
+
+/* Runs that differ in the seed alone: figures of each one's best epoch. A row of seeds.csv each. */
+typedef struct cxr_seeds {
+    int count, of; /* finished; in all */
+    uint64_t seed[CXR_MAX_SEEDS];
+    int best_epoch[CXR_MAX_SEEDS];
+    const char *names[CXR_SEED_FIGURES]; /* val_loss, val_accuracy */
+    double value[CXR_MAX_SEEDS][CXR_SEED_FIGURES];
+    double mean[CXR_SEED_FIGURES], sd[CXR_SEED_FIGURES]; /* of the finished; sd of a sample, NaN of one */
+} cxr_seeds;
+
 typedef struct cxr_hooks {
     cxr_logger log;
     void (*progress)(void *user, const cxr_progress *p); /* NULL: none; from the calling thread, every step */
@@ -218,6 +234,7 @@ typedef struct cxr_hooks {
     void *user;
     /* NULL: none; bytes of a download so far, of its total (0: not known). From the calling thread. */
     void (*transfer)(void *user, uint64_t done, uint64_t total);
+    void (*seeds)(void *user, const cxr_seeds *s); /* NULL: none; after each run of several seeds */
 } cxr_hooks;
 
 typedef struct cxr_train_result {
@@ -227,7 +244,8 @@ typedef struct cxr_train_result {
 } cxr_train_result;
 
 /* Trains and fills the run folder opts->out: args.json, split.csv, results.csv/.png/.svg, weights/best|last.safetensors,
- * checkpoint.safetensors. hooks and result may be NULL. CXR_ESTOPPED: a checkpoint was saved, cxr_resume() continues. */
+ * checkpoint.safetensors. With several seeds, folders seed-S with all that, and distilled, and seeds.csv; the result is that of the
+ * last of them. hooks and result may be NULL. CXR_ESTOPPED: a checkpoint was saved, cxr_resume() continues. */
 CXR_API CXR_MUST_CHECK cxr_status cxr_train(const cxr_train_opts *opts, const cxr_hooks *hooks, cxr_train_result *result,
                                             cxr_error *err);
 /* Continues the run in folder `run` from its last checkpoint with the arguments it was started with; the result equals an

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "report/plot.h"
+#include "report/seeds.h"
 #include "report/tables.h"
 #include "train/options.h"
 #include "train/trainer.h"
@@ -204,8 +205,9 @@ static cxr_status log_split(const run *r, const cxr_split_report *report, cxr_er
 static cxr_status open_dataset(run *r, const cxr_train_opts *o, cxr_split_report *report, cxr_error *err)
 {
     cxr_status st = cxr_dataset_open(&r->data, o->data, o->group_by, err);
-    if (st == CXR_OK) st = cxr_dataset_split(&r->data, o->val_fraction, o->seed, report, err);
-    if (st == CXR_OK && o->train_images > 0) st = cxr_dataset_thin(&r->data, (size_t)o->train_images, o->seed, report, err);
+    const uint64_t seed = o->split_seed != 0 ? o->split_seed : o->seed;
+    if (st == CXR_OK) st = cxr_dataset_split(&r->data, o->val_fraction, seed, report, err);
+    if (st == CXR_OK && o->train_images > 0) st = cxr_dataset_thin(&r->data, (size_t)o->train_images, seed, report, err);
     return st;
 }
 
@@ -275,9 +277,9 @@ static cxr_status start(run *r, const cxr_train_opts *o, const cxr_hooks *hooks,
     return st;
 }
 
-/* Inputs that resuming reads again, maybe from another folder. */
+/* Inputs that resuming, or a later run of several, reads again, maybe from another folder. */
 typedef struct full_paths {
-    char *items[1 + CXR_MAX_TEACHERS];
+    char *items[2 + CXR_MAX_TEACHERS];
     size_t count;
 } full_paths;
 
@@ -292,7 +294,17 @@ static cxr_status find_input(full_paths *p, const char **path, cxr_error *err)
 static cxr_status find_inputs(full_paths *p, cxr_train_opts *o, cxr_error *err)
 {
     cxr_status st = find_input(p, &o->data, err);
+    if (st == CXR_OK && o->weights != NULL) st = find_input(p, &o->weights, err);
     for (int i = 0; i < o->teacher_count && st == CXR_OK; i++) st = find_input(p, &o->teachers[i], err);
+    return st;
+}
+
+static cxr_status train_one(const cxr_train_opts *o, const cxr_hooks *hooks, cxr_train_result *result, cxr_error *err)
+{
+    run r = {.folder = o->out};
+    cxr_status st = start(&r, o, hooks, err);
+    if (st == CXR_OK) st = run_trainer(&r, result, err);
+    close_run(&r);
     return st;
 }
 
@@ -304,10 +316,7 @@ cxr_status cxr_train(const cxr_train_opts *opts, const cxr_hooks *hooks, cxr_tra
     if (st != CXR_OK) return st;
     if (o.threads == 0) o.threads = cxr_thread_grant();
     st = find_inputs(&paths, &o, err);
-    run r = {.folder = o.out};
-    if (st == CXR_OK) st = start(&r, &o, hooks, err);
-    if (st == CXR_OK) st = run_trainer(&r, result, err);
-    close_run(&r);
+    if (st == CXR_OK) st = o.seeds > 1 ? cxr_seeds_train(&o, hooks, result, err) : train_one(&o, hooks, result, err);
     for (size_t i = 0; i < paths.count; i++) free(paths.items[i]);
     return st;
 }
@@ -355,23 +364,32 @@ static cxr_status reopen(run *r, const cxr_train_opts *o, cxr_weights *file, cxr
     return st;
 }
 
-cxr_status cxr_resume(const char *folder, int threads, const cxr_hooks *hooks, cxr_train_result *result, cxr_error *err)
+static cxr_status resume_one(const char *folder, const cxr_train_opts *o, const cxr_hooks *hooks, cxr_train_result *result,
+                             cxr_error *err)
 {
     run r = {.folder = folder};
-    cxr_saved_opts saved;
     cxr_weights file = {0};
-    cxr_status st;
-    WITH_PATH(st, &r, CXR_RUN_ARGS, cxr_train_opts_read(&saved, path, err));
-    if (st != CXR_OK) return st;
-    if (threads > 0) saved.opts.threads = threads;
-    st = open_log(&r, hooks, err);
-    if (st == CXR_OK) st = reopen(&r, &saved.opts, &file, err);
+    cxr_status st = open_log(&r, hooks, err);
+    if (st == CXR_OK) st = reopen(&r, o, &file, err);
     cxr_weights_free(&file);
     if (st == CXR_OK)
         cxr_log(&r.hooks, CXR_INFO, "resuming in epoch %d after %llu images", r.trainer->state.epoch + 1,
                 (unsigned long long)r.trainer->state.done);
     if (st == CXR_OK) st = run_trainer(&r, result, err);
     close_run(&r);
+    return st;
+}
+
+cxr_status cxr_resume(const char *folder, int threads, const cxr_hooks *hooks, cxr_train_result *result, cxr_error *err)
+{
+    const run r = {.folder = folder};
+    cxr_saved_opts saved;
+    cxr_status st;
+    WITH_PATH(st, &r, CXR_RUN_ARGS, cxr_train_opts_read(&saved, path, err));
+    if (st != CXR_OK) return st;
+    if (threads > 0) saved.opts.threads = threads;
+    st = saved.opts.seeds > 1 ? cxr_seeds_resume(folder, &saved.opts, threads, hooks, result, err)
+                              : resume_one(folder, &saved.opts, hooks, result, err);
     cxr_saved_opts_free(&saved);
     return st;
 }

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "data/csv.h"
 #include "model/model.h"
+#include <inttypes.h>
 #include <jansson.h>
 #include <locale.h>
 #include <math.h>
@@ -47,6 +48,38 @@ static cxr_status put_results(FILE *f, const void *content, cxr_error *err)
 cxr_status cxr_write_results(const char *path, const cxr_epoch *epochs, size_t count, cxr_error *err)
 {
     return write_text(path, put_results, &(results){epochs, count}, err);
+}
+
+static void put_figures(FILE *f, const double *value)
+{
+    for (int k = 0; k < CXR_SEED_FIGURES; k++) {
+        (void)fputc(',', f);
+        if (isfinite(value[k])) (void)fprintf(f, "%.9g", value[k]);
+    }
+    (void)fputc('\n', f);
+}
+
+static cxr_status put_seeds(FILE *f, const void *content, cxr_error *err)
+{
+    (void)err;
+    const cxr_seeds *s = content;
+    (void)fputs("seed,best_epoch", f);
+    for (int k = 0; k < CXR_SEED_FIGURES; k++) (void)fprintf(f, ",%s", s->names[k]);
+    (void)fputc('\n', f);
+    for (int i = 0; i < s->count; i++) {
+        (void)fprintf(f, "%" PRIu64 ",%d", s->seed[i], s->best_epoch[i]);
+        put_figures(f, s->value[i]);
+    }
+    (void)fputs("mean,", f);
+    put_figures(f, s->mean);
+    (void)fputs("sd,", f);
+    put_figures(f, s->sd);
+    return CXR_OK;
+}
+
+cxr_status cxr_write_seeds(const char *path, const cxr_seeds *s, cxr_error *err)
+{
+    return write_text(path, put_seeds, s, err);
 }
 
 typedef struct decided {

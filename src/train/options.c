@@ -81,6 +81,9 @@ static const field fields[] = {
     {"batch_size", INT, AT(batch_size), 2, 1024, NULL},
     {"early_stop", INT, AT(early_stop), 0, 100000, NULL},
     {"seed", U64, AT(seed), 0, 9.2e18, NULL},
+    {"split_seed", U64, AT(split_seed), 0, 9.2e18, NULL},
+    {"seeds", INT, AT(seeds), 1, CXR_MAX_SEEDS, NULL},
+    {"then_distil", BOOLEAN, AT(then_distil), 0, 1, NULL},
     {"device", CHOICE, AT(device), 0, 0, devices},
     {"threads", INT, AT(threads), 0, 1024, NULL},
     {"checkpoint_seconds", DOUBLE, AT(checkpoint_seconds), 0, 1e9, NULL},
@@ -110,6 +113,7 @@ void cxr_train_opts_default(cxr_train_opts *o)
                           .epochs = 5,
                           .batch_size = 64,
                           .seed = 1,
+                          .seeds = 1,
                           .checkpoint_seconds = 60.0,
                           .recipe = "article"};
     cxr_limits_default(&o->limits);
@@ -191,6 +195,11 @@ cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err)
         return cxr_fail(err, CXR_EUSAGE, "precision int8 is for trained models: train in f32, bf16 or auto, then quantize");
     if (o->cache_features > 0 && o->cache == CXR_CACHE_OFF)
         return cxr_fail(err, CXR_EUSAGE, "cache_features is %d and cache is off: one contradicts the other", o->cache_features);
+    if (o->seeds > 1 && o->seed == 0 && o->split_seed == 0)
+        return cxr_fail(err, CXR_EUSAGE, "several seeds begin at 1 or more: the first one also decides the split");
+    if (o->then_distil && (o->seeds < 2 || o->seeds > CXR_MAX_TEACHERS || o->teacher_count > 0))
+        return cxr_fail(err, CXR_EUSAGE, "then_distil takes 2 to %d seeds and no other teachers, not %d and %d",
+                        CXR_MAX_TEACHERS, o->seeds, o->teacher_count);
     const char *fresh = cxr_train_opts_fresh(o);
     if (o->cache_features > 0 && fresh != NULL)
         return cxr_fail(err, CXR_EUSAGE,
