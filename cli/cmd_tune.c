@@ -127,7 +127,7 @@ static void on_row(void *user, const cxr_trial *t)
     }
     (void)printf("%5d  %-7s  %6d", t->number, states[t->state], t->epochs);
     if (isfinite(t->objective))
-        (void)printf("  %12.4f", t->objective);
+        (void)printf("  %12.5g", t->objective);
     else
         (void)printf("  %12s", "-");
     (void)printf("  %8.1f", t->seconds);

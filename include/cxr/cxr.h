@@ -280,7 +280,7 @@ typedef struct cxr_trial {
     const char *reason;                       /* why it failed; NULL: it did not */
     int epochs;                               /* finished */
     const char *measure;                      /* what is sought: "val_loss", "val_accuracy" */
-    double objective;                         /* of its best epoch, by validation loss; NaN: it failed */
+    double objective;                         /* of its best epoch, by validation loss; NaN: there is none */
     double seconds;                           /* training and validation */
     int count;                                /* options searched */
     const char *const *names, *const *values; /* of these options, as text */
@@ -290,7 +290,7 @@ typedef struct cxr_trial {
  * best validation loss falls behind the median of the earlier ones' running means is stopped (Golovin et al. 2017, Google
  * Vizier, 3.2.2). At the end `row` gets every trial, the best first, those that failed last; the test split is not read.
  * CXR_ESTOPPED: a checkpoint was saved, `resume` continues; the result is that of an unbroken search as cxr_resume()'s is of an
- * unbroken run. A trial that fails is a row; CXR_EDATA when all of them do. */
+ * unbroken run. A trial that fails is a row; CXR_EDATA when none has a best epoch. */
 CXR_API CXR_MUST_CHECK cxr_status cxr_tune(const cxr_tune_opts *opts, const cxr_hooks *hooks,
                                            void (*row)(void *user, const cxr_trial *t), void *user, cxr_error *err);
 

@@ -370,14 +370,16 @@ static const char *noun(kind k)
 /* What a field accepts, for a sentence after "must be". */
 static void describe(const field *f, char *out, size_t room)
 {
-    char low[32], high[32];
     size_t used = (size_t)snprintf(out, room, "%s", noun(f->kind));
     for (int i = 0; f->kind == CHOICE && f->choices[i] != NULL && used < room; i++)
         used += (size_t)snprintf(out + used, room - used, "%s %s", i > 0 ? "," : "", f->choices[i]);
     if (f->low == f->high || f->kind == BOOLEAN || used >= room) return;
-    (void)snprintf(low, sizeof low, f->low == TINY ? "above 0" : "from %.9g", f->low);
-    (void)snprintf(high, sizeof high, f->high == ALMOST_ONE ? "below 1" : "up to %.9g", f->high);
-    (void)snprintf(out + used, room - used, " %s and %s", low, high);
+    if (f->low == TINY)
+        (void)snprintf(out + used, room - used, " above 0 and up to %.9g", f->high);
+    else if (f->high == ALMOST_ONE)
+        (void)snprintf(out + used, room - used, " from %.9g to below 1", f->low);
+    else
+        (void)snprintf(out + used, room - used, " from %.9g to %.9g", f->low, f->high);
 }
 
 cxr_status cxr_train_opts_set(cxr_train_opts *o, const char *name, const json_t *value, cxr_error *err)

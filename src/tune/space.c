@@ -22,9 +22,12 @@ CXR_PRINTF(4, 5) static cxr_status wrong(const source *in, const char *key, cxr_
     char reason[512];
     va_list args;
     va_start(args, fmt);
-    (void)vsnprintf(reason, sizeof reason, fmt, args);
+    const int used = snprintf(reason, sizeof reason, "%.100s: ", key);
+    (void)vsnprintf(reason + used, sizeof reason - (size_t)used, fmt, args);
     va_end(args);
-    return cxr_fail(err, CXR_EDATA, "%s: line %d: %.100s: %s", in->name, cxr_toml_line(in->toml, key), key, reason);
+    for (char *c = reason; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ') *c = '?'; /* keys and values may hold anything */
+    return cxr_fail(err, CXR_EDATA, "%s: line %d: %s", in->name, cxr_toml_line(in->toml, key), reason);
 }
 
 /* ---- Settings of the search ---- */

@@ -125,18 +125,19 @@ static bool read_losses(cxr_ended *t, const json_t *list)
 /* False: it is no trial, or memory is exhausted; *t is to be freed either way. */
 static bool read_ended(cxr_ended *t, json_t *from)
 {
-    const char *state = "", *reason = NULL;
-    json_t *losses = NULL, *values = NULL, *objective = NULL;
-    *t = (cxr_ended){0};
-    if (json_unpack(from, "{s:s,s:s?,s:F,s:o,s:o,s:o}", "state", &state, "reason", &reason, "seconds", &t->seconds, "losses",
+    const char *state = "";
+    json_t *reason = NULL, *losses = NULL, *values = NULL, *objective = NULL;
+    *t = (cxr_ended){.objective = NAN};
+    if (json_unpack(from, "{s:s,s:o,s:F,s:o,s:o,s:o}", "state", &state, "reason", &reason, "seconds", &t->seconds, "losses",
                     &losses, "values", &values, "objective", &objective) != 0)
         return false;
     t->values = json_incref(values);
-    t->objective = json_is_number(objective) ? json_number_value(objective) : NAN;
-    t->reason = reason != NULL ? cxr_mem_strdup(reason) : NULL;
-    return read_state(&t->state, state) && read_losses(t, losses) && json_is_object(values) &&
-           (reason == NULL || t->reason != NULL) &&
-           (t->state == CXR_TRIAL_STOPPED || (t->state == CXR_TRIAL_FAILED) == !json_is_number(objective));
+    if (!read_state(&t->state, state) || !read_losses(t, losses) || !json_is_object(values)) return false;
+    if (json_is_number(objective)) t->objective = json_number_value(objective);
+    if (t->state != CXR_TRIAL_FAILED)
+        return json_is_null(reason) && (t->state == CXR_TRIAL_STOPPED || json_is_number(objective));
+    t->reason = json_is_string(reason) ? cxr_mem_strdup(json_string_value(reason)) : NULL;
+    return t->reason != NULL && json_is_null(objective);
 }
 
 static cxr_status read_trials(cxr_trials *out, json_t *root, const char *path, cxr_error *err)

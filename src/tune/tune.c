@@ -196,8 +196,9 @@ static cxr_status show_table(const tune *t, void (*row)(void *user, const cxr_tr
     if (st != CXR_OK) return st;
     qsort(b.rows, (size_t)b.count, sizeof *b.rows, by_rank);
     for (int i = 0; i < b.count && row != NULL; i++) row(user, &b.rows[i]);
-    if (b.rows[0].state == CXR_TRIAL_FAILED)
-        st = cxr_fail(err, CXR_EDATA, "%s: every trial failed; the first: %s", t->folder, b.rows[0].reason);
+    if (!isfinite(b.rows[0].objective))
+        st = cxr_fail(err, CXR_EDATA, "%s: no trial has a best epoch; the first: %s", t->folder,
+                      b.rows[0].reason != NULL ? b.rows[0].reason : "was stopped before it");
     free_table(&b);
     return st;
 }
@@ -374,7 +375,8 @@ static cxr_status check_draws(const tune *t, cxr_error *err)
         if (st == CXR_EUSAGE && refused++ == 0) why = reason;
     }
     if (refused < t->space.trials) return CXR_OK;
-    return cxr_fail(err, CXR_EDATA, "no trial is possible; the first: %s", why.text);
+    return cxr_fail(err, CXR_EDATA, "%s: no trial is possible; the first: %s", t->opts->resume ? t->folder : t->opts->space,
+                    why.text);
 }
 
 static cxr_status fingerprint(const tune *t, char hex[65], cxr_error *err)
