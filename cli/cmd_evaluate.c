@@ -92,6 +92,11 @@ static void print_figures(const cxr_model *model, const cxr_metrics *m)
         print_figure(m->value[i]);
         for (int k = 0; m->per_class[i] != NULL && k < m->classes; k++) print_figure(m->per_class[i][k]);
         (void)putchar('\n');
+        if (i == 0 && m->positive >= 0 && m->threshold != 0.5) {
+            (void)printf("%-17s", "accuracy at 0.5");
+            print_figure(m->accuracy_at_half);
+            (void)putchar('\n');
+        }
     }
 }
 

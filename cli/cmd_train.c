@@ -10,7 +10,7 @@
 typedef struct train_args {
     cxr_train_opts opts;
     const char *recipe, *weights, *out, *name, *resume;
-    unsigned optimizer, schedule, class_weights, resize, device, precision, cache;
+    unsigned optimizer, schedule, class_weights, fit, resize, device, precision, cache;
     char *cache_dir;
     char early_sizes[256]; /* of --size, before its last comma */
     cxr_talk talk;
@@ -27,6 +27,7 @@ static const char *use_recipe(void *args, const char *text)
     a->optimizer = a->opts.optimizer;
     a->schedule = a->opts.schedule;
     a->class_weights = a->opts.class_weights;
+    a->fit = a->opts.fit;
     a->resize = a->opts.preprocess.rule;
     a->device = a->opts.device;
     a->precision = a->opts.precision;
@@ -107,6 +108,7 @@ static void defaults(void *args)
 #define FILLS(field) CXR_FILLS(train_args, field)
 
 static const char *const switch_words[] = {"off", "on", NULL};
+static const char *const fit_words[] = {"none", "val", "perturbed", NULL};
 
 static const cxr_option options[] = {
     {.name = "recipe",
@@ -335,6 +337,11 @@ static const cxr_option options[] = {
      .low = 0,
      .high = 100000,
      .help = "stop after N epochs without a lower validation loss; 0: off"},
+    {.name = "fit",
+     FILLS(fit),
+     .words = fit_words,
+     .help = "at the end fit temperature and threshold on the validation images, as they are or perturbed as by cxr evaluate "
+             "--robustness"},
     CXR_OPTION_SEED(FILLS(opts.seed), "of order, augmentation, dropout and random weights"),
     {.name = "seeds",
      FILLS(opts.seeds),
@@ -425,6 +432,7 @@ static void settle_words(train_args *a)
     a->opts.optimizer = a->optimizer;
     a->opts.schedule = a->schedule;
     a->opts.class_weights = a->class_weights != 0;
+    a->opts.fit = a->fit;
     a->opts.preprocess.rule = a->resize;
     a->opts.device = a->device;
     if (a->resume == NULL) a->opts.threads = cxr_threads(a->opts.threads);

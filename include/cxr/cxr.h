@@ -122,6 +122,13 @@ typedef enum cxr_precision {
 /* Where training keeps what it would otherwise compute again each epoch: decoded images, and features at the cut. */
 typedef enum cxr_cache { CXR_CACHE_RAM, CXR_CACHE_DISK, CXR_CACHE_OFF } cxr_cache;
 
+/* What temperature and threshold are fitted on when training ends. */
+typedef enum cxr_fit {
+    CXR_FIT_NONE,     /* they stay 1 and 0.5 */
+    CXR_FIT_VAL,      /* the validation images */
+    CXR_FIT_PERTURBED /* the validation images in every way of cxr_evaluate_robustness(), together */
+} cxr_fit;
+
 #define CXR_MAX_HEAD     8  /* hidden layers of a head */
 #define CXR_MAX_TEACHERS 16 /* models that one learns from */
 #define CXR_MAX_SEEDS    100
@@ -170,6 +177,7 @@ typedef struct cxr_train_opts {
     uint64_t split_seed;     /* which images are validation, or of train_images; 0 = seed 0..9.2e18 default 0     */
     int seeds;               /* runs by seed, seed + 1, ... that differ in nothing else 1..100  default 1          */
     bool then_distil;        /* with 2 to 16 seeds: one more model, whose teachers they are    default false      */
+    cxr_fit fit;             /* what temperature and threshold are fitted on                   default none       */
     /* distillation (Hinton, Vinyals, Dean 2015) */
     const char *teachers[CXR_MAX_TEACHERS]; /* model files with the data's classes and the run's input size and rule */
     int teacher_count;                      /*                                                   0..16      default 0 */
@@ -241,11 +249,15 @@ typedef struct cxr_train_result {
     int epochs_done;
     int best_epoch; /* lowest validation loss of the epochs at preprocess.size; 0: there was none */
     double best_val_loss, best_val_accuracy;
+    double temperature, threshold; /* of the best model; 1 and 0.5 where nothing was fitted */
+    /* Of the best model with them, on all perturbed validation images as one set; NaN unless fit is perturbed. */
+    double perturbed_auroc, perturbed_loss, perturbed_accuracy, perturbed_balanced_accuracy;
 } cxr_train_result;
 
 /* Trains and fills the run folder opts->out: args.json, split.csv, results.csv/.png/.svg, weights/best|last.safetensors,
- * checkpoint.safetensors. With several seeds, folders seed-S with all that, and distilled, and seeds.csv; the result is that of the
- * last of them. hooks and result may be NULL. CXR_ESTOPPED: a checkpoint was saved, cxr_resume() continues. */
+ * checkpoint.safetensors, with CXR_FIT_PERTURBED robustness.csv/.json. With several seeds, folders seed-S with all that, and
+ * distilled, and seeds.csv; the result is that of the last of them. hooks and result may be NULL. CXR_ESTOPPED: a checkpoint was
+ * saved, cxr_resume() continues. */
 CXR_API CXR_MUST_CHECK cxr_status cxr_train(const cxr_train_opts *opts, const cxr_hooks *hooks, cxr_train_result *result,
                                             cxr_error *err);
 /* Continues the run in folder `run` from its last checkpoint with the arguments it was started with; the result equals an
@@ -307,6 +319,8 @@ CXR_API int cxr_model_class_count(const cxr_model *model);
 CXR_API const char *cxr_model_class_name(const cxr_model *model, int index); /* NULL when out of range */
 CXR_API const cxr_preprocess *cxr_model_preprocess(const cxr_model *model);
 CXR_API double cxr_model_threshold(const cxr_model *model); /* of the positive class; two classes */
+/* What log-probabilities are divided by before they are reported, 1: nothing (Guo et al. 2017). Probabilities have it applied. */
+CXR_API double cxr_model_temperature(const cxr_model *model);
 
 /* One line of the network's summary. Strings are lent until the call's callback returns. */
 typedef struct cxr_layer {
@@ -374,6 +388,7 @@ typedef struct cxr_metrics {
     double value[CXR_METRICS];      /* two classes: of the positive class; more: macro mean; NaN when undefined */
     double *per_class[CXR_METRICS]; /* more than two classes: `classes` values one-vs-rest, or NULL */
     uint64_t *confusion;            /* classes x classes, row = true class */
+    double accuracy_at_half;        /* with two classes that of threshold 0.5; else the accuracy */
 } cxr_metrics;
 
 typedef struct cxr_evaluate_opts {

@@ -59,6 +59,14 @@ static double ratio(uint64_t part, uint64_t whole)
     return whole > 0 ? (double)part / (double)whole : (double)NAN;
 }
 
+static double accuracy_at(const cxr_predictions *p, int positive, double threshold)
+{
+    uint64_t right = 0;
+    for (size_t i = 0; i < p->n; i++)
+        right += cxr_decide(p->probability + i * (size_t)p->classes, p->classes, positive, threshold) == p->label[i];
+    return ratio(right, p->n);
+}
+
 /* The figures of class k against the rest that the confusion matrix decides, into out[SENSITIVITY..F1]. */
 static void one_vs_rest(const cxr_metrics *m, int k, double out[CXR_METRICS])
 {
@@ -147,6 +155,7 @@ static void figures(cxr_metrics *m, const cxr_predictions *p, scored *scratch)
     count(m, p);
     overall(m);
     m->value[LOSS] = mean_loss(p);
+    m->accuracy_at_half = accuracy_at(p, m->positive, 0.5);
     if (m->classes == 2) {
         one_vs_rest(m, m->positive, m->value);
         rank_class(p, m->positive, scratch, m->value);

@@ -7,6 +7,7 @@
 #include "data/loader.h"
 #include "data/perturb.h"
 #include "data/tta.h"
+#include "eval/fit.h"
 #include "model/model.h"
 #include <math.h>
 #include <string.h>
@@ -102,8 +103,7 @@ static cxr_status run_batch(runner *r, const cxr_batch *b, cxr_error *err)
     if (st == CXR_OK) st = r->backend->forward(r->program, r->input, 0, &out, err);
     if (st == CXR_OK) st = r->backend->tensor_read(out, r->probabilities, err);
     if (st != CXR_OK) return st;
-    const size_t n = (size_t)rows * (size_t)r->model->class_count;
-    for (size_t i = 0; i < n; i++) r->probabilities[i] = expf(r->probabilities[i]);
+    cxr_probabilities(r->probabilities, (size_t)rows, r->model->class_count, r->model->temperature);
     return CXR_OK;
 }
 

@@ -81,6 +81,7 @@ static cxr_status build_graph(cxr_model *m, const cxr_train_opts *o, int classes
     m->preprocess = o->preprocess;
     m->positive = classes == 2 ? 1 : -1;
     m->threshold = 0.5;
+    m->temperature = 1.0;
     cxr_status st = cxr_model_graph(&m->graph, m, o->preprocess.size, err);
     if (st == CXR_OK) st = cxr_graph_cut(&m->graph, o->freeze, &cut, err);
     if (st != CXR_OK) return st;
@@ -152,6 +153,11 @@ const cxr_preprocess *cxr_model_preprocess(const cxr_model *model)
 double cxr_model_threshold(const cxr_model *model)
 {
     return model->threshold;
+}
+
+double cxr_model_temperature(const cxr_model *model)
+{
+    return model->temperature;
 }
 
 static const char *class_list(const cxr_model *m, char *out, size_t room)

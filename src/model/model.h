@@ -1,4 +1,4 @@
-/* A model: graph, parameters, preprocessing, classes, threshold, and the receipt of its training. One safetensors file holds
+/* A model: graph, parameters, preprocessing, classes, temperature, threshold, and the receipt of its training. One safetensors file holds
  * it whole; its tensors carry torchvision's names. */
 #ifndef CXR_MODEL_MODEL_H
 #define CXR_MODEL_MODEL_H
@@ -13,6 +13,8 @@
 #define CXR_MEAN_MOST   1e3   /* either sign */
 #define CXR_STD_LEAST   1e-6
 #define CXR_STD_MOST    1e3
+#define CXR_COLDEST     1e-2 /* temperature */
+#define CXR_HOTTEST     1e2
 
 struct cxr_model {
     char arch[16];
@@ -23,10 +25,11 @@ struct cxr_model {
     cxr_preprocess preprocess;
     char **classes;
     int class_count;
-    int positive;     /* two classes: index 1; else -1 */
-    double threshold; /* 0.5 until fitted */
-    char *receipt;    /* JSON text: data fingerprint, arguments, seed, versions; NULL: none */
-    char *path;       /* the file it was opened from; NULL: none */
+    int positive;       /* two classes: index 1; else -1 */
+    double threshold;   /* 0.5 until fitted */
+    double temperature; /* of the softmax; 1 until fitted */
+    char *receipt;      /* JSON text: data fingerprint, arguments, seed, versions; NULL: none */
+    char *path;         /* the file it was opened from; NULL: none */
     cxr_graph graph;
     float *params; /* canonical, graph.float_count */
 };

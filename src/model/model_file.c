@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define FORMAT_VERSION "1"
-#define META_MAX       15 /* pairs of a model's own metadata */
+#define META_MAX       16 /* pairs of a model's own metadata */
 
 static const char intended_use[] = "Research and teaching. Not a medical device: never the basis of a clinical decision.";
 static const char licence[] =
@@ -91,6 +91,7 @@ static void describe(meta *to, const cxr_model *m)
     put_json(to, "cxr.classes", json_classes(m));
     put_json(to, "cxr.preprocess", json_preprocess(&m->preprocess));
     put_json(to, "cxr.threshold", json_real(m->threshold));
+    if (m->temperature != 1.0) put_json(to, "cxr.temperature", json_real(m->temperature));
     put_json(to, "cxr.positive", json_integer(m->positive));
     put(to, "cxr.freeze", m->freeze);
     if (calibrated(m)) put_json(to, "cxr.peaks", json_peaks(m));
@@ -254,6 +255,9 @@ static cxr_status read_decision(cxr_model *m, const cxr_weights *w, const char *
     if (!ok || (m->positive < 0) != (m->class_count > 2)) return bad_meta(path, "cxr.positive", err);
     if (!get_number(w, "cxr.threshold", &m->threshold) || !(m->threshold >= 0 && m->threshold <= 1))
         return bad_meta(path, "cxr.threshold", err);
+    if (cxr_weights_meta(w, "cxr.temperature") != NULL &&
+        !(get_number(w, "cxr.temperature", &m->temperature) && m->temperature >= CXR_COLDEST && m->temperature <= CXR_HOTTEST))
+        return bad_meta(path, "cxr.temperature", err);
     const char *receipt = cxr_weights_meta(w, "cxr.receipt");
     if (receipt == NULL) return CXR_OK;
     m->receipt = cxr_mem_strdup(receipt);

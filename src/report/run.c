@@ -4,12 +4,14 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "report/fit.h"
 #include "report/plot.h"
 #include "report/seeds.h"
 #include "report/tables.h"
 #include "train/options.h"
 #include "train/trainer.h"
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -173,12 +175,27 @@ static cxr_status run_trainer(run *r, cxr_train_result *result, cxr_error *err)
     if (st != CXR_OK && save_finished(r, &cause) != CXR_OK) /* what was good stays; the first failure is told */
         cxr_log(&r->hooks, CXR_WARNING, "the last finished epochs could not be saved: %s", cause.text);
     const cxr_train_state *s = &r->trainer->state;
-    if (result != NULL)
-        *result = (cxr_train_result){.epochs_done = s->epoch,
-                                     .best_epoch = s->best_epoch,
-                                     .best_val_loss = s->best_val_loss,
-                                     .best_val_accuracy = s->best_val_accuracy};
+    *result = (cxr_train_result){.epochs_done = s->epoch,
+                                 .best_epoch = s->best_epoch,
+                                 .best_val_loss = s->best_val_loss,
+                                 .best_val_accuracy = s->best_val_accuracy,
+                                 .temperature = 1.0,
+                                 .threshold = 0.5,
+                                 .perturbed_auroc = (double)NAN,
+                                 .perturbed_loss = (double)NAN,
+                                 .perturbed_accuracy = (double)NAN,
+                                 .perturbed_balanced_accuracy = (double)NAN};
     return st;
+}
+
+/* Trains, and fits what is fitted when that is over; the trainer's memory is given back before. */
+static cxr_status finish(run *r, const cxr_train_opts *o, cxr_train_result *result, cxr_error *err)
+{
+    cxr_train_result own;
+    if (result == NULL) result = &own;
+    const cxr_status st = run_trainer(r, result, err);
+    cxr_trainer_close(&r->trainer);
+    return st == CXR_OK ? cxr_fit_run(r->folder, o, &r->data, &r->hooks, result, err) : st;
 }
 
 /* ---- Starting ---- */
@@ -303,7 +320,7 @@ static cxr_status train_one(const cxr_train_opts *o, const cxr_hooks *hooks, cxr
 {
     run r = {.folder = o->out};
     cxr_status st = start(&r, o, hooks, err);
-    if (st == CXR_OK) st = run_trainer(&r, result, err);
+    if (st == CXR_OK) st = finish(&r, o, result, err);
     close_run(&r);
     return st;
 }
@@ -375,7 +392,7 @@ static cxr_status resume_one(const char *folder, const cxr_train_opts *o, const 
     if (st == CXR_OK)
         cxr_log(&r.hooks, CXR_INFO, "resuming in epoch %d after %llu images", r.trainer->state.epoch + 1,
                 (unsigned long long)r.trainer->state.done);
-    if (st == CXR_OK) st = run_trainer(&r, result, err);
+    if (st == CXR_OK) st = finish(&r, o, result, err);
     close_run(&r);
     return st;
 }

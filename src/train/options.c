@@ -23,6 +23,7 @@ static const char *const schedules[] = {"constant", "cosine", "onecycle", NULL};
 static const char *const devices[] = {"auto", "cpu", "cuda", "reference", NULL};
 static const char *const precisions[] = {"f32", "bf16", "int8", "auto", NULL};
 static const char *const caches[] = {"ram", "disk", "off", NULL};
+static const char *const fits[] = {"none", "val", "perturbed", NULL};
 static const char *const rules[] = {"squash", "fit", "crop", NULL};
 
 #define AT(member) offsetof(cxr_train_opts, member)
@@ -80,6 +81,7 @@ static const field fields[] = {
     {"epochs", INT, AT(epochs), 1, 100000, NULL},
     {"batch_size", INT, AT(batch_size), 2, 1024, NULL},
     {"early_stop", INT, AT(early_stop), 0, 100000, NULL},
+    {"fit", CHOICE, AT(fit), 0, 0, fits},
     {"seed", U64, AT(seed), 0, 9.2e18, NULL},
     {"split_seed", U64, AT(split_seed), 0, 9.2e18, NULL},
     {"seeds", INT, AT(seeds), 1, CXR_MAX_SEEDS, NULL},

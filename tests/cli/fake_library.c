@@ -114,7 +114,7 @@ static void print_train(const cxr_train_opts *o)
     (void)printf("\noptimizer=%d lr=%g decay=%g momentum=%g smoothing=%g class_weights=%d clip=%g schedule=%d\n",
                  (int)o->optimizer, (double)o->lr, (double)o->weight_decay, (double)o->momentum, (double)o->label_smoothing,
                  o->class_weights, (double)o->clip_norm, (int)o->schedule);
-    (void)printf("train_images=%d\n", o->train_images);
+    (void)printf("train_images=%d fit=%d\n", o->train_images, (int)o->fit);
     (void)printf("layer_decay=%g ema=%g mixup=%g cutmix=%g balanced=%d\n", (double)o->layer_decay, (double)o->ema,
                  (double)o->mixup, (double)o->cutmix, o->balanced);
     (void)printf("seeds=%d then=%d ", o->seeds, o->then_distil);
@@ -134,7 +134,7 @@ static cxr_status loop(const cxr_hooks *hooks, cxr_train_result *result, cxr_err
     talk(hooks);
     hooks->progress(hooks->user, &p);
     hooks->epoch(hooks->user, &e);
-    *result = (cxr_train_result){2, 1, 0.4, 0.9};
+    *result = (cxr_train_result){.epochs_done = 2, .best_epoch = 1, .best_val_loss = 0.4, .best_val_accuracy = 0.9};
     if (stopped(hooks)) return cxr_fail(err, CXR_ESTOPPED, "stopped; a checkpoint is saved");
     return outcome(err);
 }
@@ -219,6 +219,11 @@ const char *cxr_model_class_name(const cxr_model *m, int index)
 const cxr_preprocess *cxr_model_preprocess(const cxr_model *m)
 {
     return &m->preprocess;
+}
+
+double cxr_model_temperature(const cxr_model *m)
+{
+    return m->classes == 3 ? 1.25 : 1.0;
 }
 
 double cxr_model_threshold(const cxr_model *m)

@@ -60,6 +60,7 @@ static void round_trip(void **state)
     cxr_model *m = build(3), *back = NULL;
     cxr_error err = {0};
     m->threshold = 0.1 + 0.2;
+    m->temperature = 1.3 - 0.1;
     m->preprocess.mean[1] = 0x1.fffffep-3f;
     m->receipt = cxr_mem_strdup("{\"seed\":7}");
     write_model(m, in_scratch("trip"));
@@ -69,7 +70,7 @@ static void round_trip(void **state)
     assert_string_equal(back->receipt, "{\"seed\":7}");
     assert_int_equal(back->head_count, 2);
     assert_memory_equal(back->head, m->head, sizeof m->head);
-    assert_true(back->dropout == m->dropout && back->threshold == m->threshold);
+    assert_true(back->dropout == m->dropout && back->threshold == m->threshold && back->temperature == m->temperature);
     assert_int_equal(back->positive, -1);
     assert_int_equal(back->preprocess.rule, CXR_RESIZE_FIT);
     assert_int_equal(cxr_model_preprocess(back)->size, 64);
@@ -169,6 +170,34 @@ static void damaged_metadata(void **state)
         cxr_mem_free(w.meta[2 * i]);
         w.meta[2 * i] = key;
     }
+    cxr_weights_free(&w);
+    cxr_model_close(&m);
+}
+
+/* A model that was not fitted has no such key, so that its file is what it was before there was one. */
+static void damaged_temperatures(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {"",    "0",        "-1",   "1e-3",  "101", "1e309",
+                                        "NaN", "Infinity", "null", "\"1\"", "[1]", "1 2"};
+    cxr_model *m = build(2), *back = NULL;
+    cxr_weights plain = weights_of(m);
+    assert_null(cxr_weights_meta(&plain, "cxr.temperature"));
+    cxr_weights_free(&plain);
+    m->temperature = 2.0;
+    cxr_weights w = weights_of(m);
+    char **value = meta_value(&w, "cxr.temperature"), *old = *value;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        *value = cxr_mem_strdup(cases[i]);
+        assert_refused(&w, "file: the metadata cxr.temperature is missing or damaged");
+        cxr_mem_free(*value);
+    }
+    *value = cxr_mem_strdup("0.01");
+    assert_int_equal(cxr_model_from_weights(&back, &w, "file", NULL), CXR_OK);
+    assert_true(cxr_model_temperature(back) == 0.01);
+    cxr_mem_free(*value);
+    *value = old;
+    cxr_model_close(&back);
     cxr_weights_free(&w);
     cxr_model_close(&m);
 }
@@ -295,7 +324,7 @@ static void numbered_classes(void **state)
     assert_int_equal(cxr_model_new(&m, &o, 2, NULL), CXR_OK);
     assert_string_equal(cxr_model_class_name(m, 0), "0");
     assert_string_equal(cxr_model_class_name(m, 1), "1");
-    assert_true(cxr_model_threshold(m) == 0.5);
+    assert_true(cxr_model_threshold(m) == 0.5 && cxr_model_temperature(m) == 1.0);
     cxr_model_close(&m);
 }
 
@@ -476,13 +505,21 @@ static void every_allocation_can_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),       cmocka_unit_test(checkpoint_tensors_ride_along),
-        cmocka_unit_test(damaged_metadata), cmocka_unit_test(damaged_tensors),
-        cmocka_unit_test(peaks_round_trip), cmocka_unit_test(damaged_peaks),
-        cmocka_unit_test(bad_options),      cmocka_unit_test(numbered_classes),
-        cmocka_unit_test(summary_counts),   cmocka_unit_test(backbone_loads),
-        cmocka_unit_test(not_a_model),      cmocka_unit_test(nan_is_never_written),
-        cmocka_unit_test(cannot_create),    cmocka_unit_test(every_allocation_can_fail),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(checkpoint_tensors_ride_along),
+        cmocka_unit_test(damaged_metadata),
+        cmocka_unit_test(damaged_tensors),
+        cmocka_unit_test(peaks_round_trip),
+        cmocka_unit_test(damaged_peaks),
+        cmocka_unit_test(damaged_temperatures),
+        cmocka_unit_test(bad_options),
+        cmocka_unit_test(numbered_classes),
+        cmocka_unit_test(summary_counts),
+        cmocka_unit_test(backbone_loads),
+        cmocka_unit_test(not_a_model),
+        cmocka_unit_test(nan_is_never_written),
+        cmocka_unit_test(cannot_create),
+        cmocka_unit_test(every_allocation_can_fail),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

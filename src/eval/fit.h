@@ -1,0 +1,26 @@
+/* What is chosen on validation after the weights: the temperature that makes probabilities honest (Guo et al. 2017, On
+ * Calibration of Modern Neural Networks), and the probability at which the positive class is called (Youden 1950). Equal to
+ * PyTorch's and scikit-learn's answers (tests/eval). */
+#ifndef CXR_EVAL_FIT_H
+#define CXR_EVAL_FIT_H
+#include "eval/metrics.h"
+
+/* Where the fit looks for a temperature. */
+#define CXR_FITTED_COLDEST 0.1
+#define CXR_FITTED_HOTTEST 10.0
+
+/* (rows, classes) log-probabilities become probabilities, softmax(logp / temperature), in place. */
+void cxr_probabilities(float *logp, size_t rows, int classes, double temperature);
+/* The same of predictions that were made at temperature 1. */
+void cxr_temper(cxr_predictions *p, double temperature);
+
+/* The temperature of the least mean negative log-likelihood of predictions made at temperature 1. balanced: each class that
+ * occurs weighs as much as another, as a loss with class weights does; else each image. A probability of 0 counts as the
+ * least normal float. The coldest where every prediction is right, the hottest where colder is always worse, 1 where it makes
+ * no difference. */
+CXR_MUST_CHECK cxr_status cxr_fit_temperature(double *out, const cxr_predictions *p, bool balanced, cxr_error *err);
+/* Two classes: the threshold of the largest sensitivity + specificity - 1, in the middle between the two scores that it
+ * parts; of several the one between scores furthest apart, and of those the one nearest 0.5. 0.5 where none is better than
+ * calling every image alike. */
+CXR_MUST_CHECK cxr_status cxr_fit_threshold(double *out, const cxr_predictions *p, int positive, cxr_error *err);
+#endif

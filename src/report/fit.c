@@ -1,0 +1,137 @@
+#include "report/fit.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "data/perturb.h"
+#include "eval/fit.h"
+#include "eval/robust.h"
+#include "model/model.h"
+#include "report/run.h"
+#include "report/score.h"
+#include "report/tables.h"
+#include <string.h>
+
+/* The model's probabilities at temperature 1 over the validation images. */
+static cxr_status score(cxr_scored *out, const cxr_model *m, const cxr_train_opts *o, const cxr_subset *val,
+                        const cxr_hooks *hooks, cxr_error *err)
+{
+    const bool perturbed = o->fit == CXR_FIT_PERTURBED;
+    cxr_run_opts run;
+    cxr_run_opts_default(&run);
+    run.threads = o->threads;
+    run.device = o->device;
+    run.precision = o->precision;
+    run.cache_dir = o->cache_dir;
+    run.deterministic = o->deterministic;
+    run.limits = o->limits;
+    return (perturbed ? cxr_score_perturbed : cxr_score)(out, m, val, &run, o->skip_unreadable, hooks, err);
+}
+
+/* Leaves the model with its temperature and threshold, and *out with the probabilities that they give. */
+static cxr_status fit(cxr_scored *out, cxr_model *m, const cxr_train_opts *o, const cxr_subset *val, const cxr_hooks *hooks,
+                      cxr_error *err)
+{
+    m->temperature = 1.0;
+    m->threshold = 0.5;
+    cxr_status st = score(out, m, o, val, hooks, err);
+    if (st == CXR_OK && out->all.n == 0) st = cxr_fail(err, CXR_EDATA, "%s: no readable validation image", o->data);
+    if (st == CXR_OK) st = cxr_fit_temperature(&m->temperature, &out->all, o->class_weights || o->balanced, err);
+    if (st == CXR_OK) cxr_temper(&out->all, m->temperature);
+    if (st == CXR_OK && m->positive >= 0) st = cxr_fit_threshold(&m->threshold, &out->all, m->positive, err);
+    return st;
+}
+
+static double figure(const cxr_metrics *m, const char *name)
+{
+    int f = 0;
+    while (f < CXR_METRICS - 1 && strcmp(m->names[f], name) != 0) f++;
+    return m->value[f];
+}
+
+static cxr_status report(const char *folder, const cxr_model *m, const cxr_scored *s, cxr_train_result *result, cxr_error *err)
+{
+    result->temperature = m->temperature;
+    result->threshold = m->threshold;
+    if (s->views == 1) return CXR_OK;
+    cxr_robustness *r = NULL;
+    cxr_status st = cxr_robustness_compute(&r, &s->all, m->positive, m->threshold, err);
+    if (st == CXR_OK) st = cxr_write_robustness(folder, r, err);
+    if (st == CXR_OK) {
+        result->perturbed_auroc = figure(r->pooled, "auroc");
+        result->perturbed_loss = figure(r->pooled, "loss");
+        result->perturbed_accuracy = figure(r->pooled, "accuracy");
+        result->perturbed_balanced_accuracy = figure(r->pooled, "balanced_accuracy");
+    }
+    cxr_robustness_free(&r);
+    return st;
+}
+
+static void tell(const cxr_hooks *hooks, const cxr_train_result *r, const cxr_scored *s)
+{
+    cxr_log(hooks, CXR_INFO, "fitted on %zu validation images: temperature %.4f, threshold %.4f", s->all.n / (size_t)s->views,
+            r->temperature, r->threshold);
+    if (s->views > 1)
+        cxr_log(hooks, CXR_INFO, "perturbed validation: AUROC %.4f, accuracy %.4f, balanced %.4f, loss %.4f",
+                r->perturbed_auroc, r->perturbed_accuracy, r->perturbed_balanced_accuracy, r->perturbed_loss);
+}
+
+static bool same_network(const cxr_model *a, const cxr_model *b)
+{
+    return a->graph.float_count == b->graph.float_count &&
+           memcmp(a->params, b->params, a->graph.float_count * sizeof *a->params) == 0;
+}
+
+static cxr_status fit_best(cxr_model *best, const char *folder, const cxr_train_opts *o, const cxr_subset *val,
+                           const cxr_hooks *hooks, cxr_train_result *result, cxr_error *err)
+{
+    cxr_scored scored = {0};
+    cxr_log(hooks, CXR_INFO, "fitting temperature and threshold on %zu validation images%s", val->count,
+            o->fit == CXR_FIT_PERTURBED ? ", perturbed" : "");
+    cxr_status st = fit(&scored, best, o, val, hooks, err);
+    if (st == CXR_OK) st = report(folder, best, &scored, result, err);
+    if (st == CXR_OK) st = cxr_model_write(best, best->path, NULL, 0, NULL, 0, err);
+    if (st == CXR_OK) tell(hooks, result, &scored);
+    cxr_scored_free(&scored);
+    return st;
+}
+
+/* Where the last epoch was the best one, there is nothing to fit anew. */
+static cxr_status fit_last(cxr_model *last, const cxr_model *best, const cxr_train_opts *o, const cxr_subset *val,
+                           const cxr_hooks *hooks, cxr_error *err)
+{
+    cxr_scored scored = {0};
+    const bool same = same_network(last, best);
+    cxr_status st = same ? CXR_OK : fit(&scored, last, o, val, hooks, err);
+    if (same) {
+        last->temperature = best->temperature;
+        last->threshold = best->threshold;
+    }
+    if (st == CXR_OK) st = cxr_model_write(last, last->path, NULL, 0, NULL, 0, err);
+    cxr_scored_free(&scored);
+    return st;
+}
+
+static cxr_status open_model(cxr_model **out, const char *folder, const char *name, cxr_error *err)
+{
+    char *path = cxr_path_join(folder, name);
+    const cxr_status st = path == NULL ? cxr_mem_fail(err, "a file name") : cxr_model_open(out, path, err);
+    cxr_mem_free(path);
+    return st;
+}
+
+cxr_status cxr_fit_run(const char *folder, const cxr_train_opts *o, const cxr_dataset *data, const cxr_hooks *hooks,
+                       cxr_train_result *result, cxr_error *err)
+{
+    if (o->fit == CXR_FIT_NONE) return CXR_OK;
+    cxr_model *best = NULL, *last = NULL;
+    cxr_subset val = {0};
+    cxr_status st = cxr_subset_open(&val, data, CXR_SPLIT_VAL, err);
+    if (st == CXR_OK) st = open_model(&best, folder, CXR_RUN_BEST, err);
+    if (st == CXR_OK) st = open_model(&last, folder, CXR_RUN_LAST, err);
+    if (st == CXR_OK) st = fit_best(best, folder, o, &val, hooks, result, err);
+    if (st == CXR_OK) st = fit_last(last, best, o, &val, hooks, err);
+    cxr_model_close(&best);
+    cxr_model_close(&last);
+    cxr_subset_close(&val);
+    return st;
+}

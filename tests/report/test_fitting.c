@@ -1,0 +1,253 @@
+/* What a run's end fits: that both model files carry it and every figure uses it, that a broken-off run ends with the same files,
+ * and that nothing changes where nothing is fitted. The data are toys. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/hash.h"
+#include "eval/fit.h"
+#include "model/model.h"
+#include "train/toy.h"
+#include <math.h>
+
+static cxr_error error;
+static cxr_train_result fitted;
+
+static void must(cxr_status st)
+{
+    if (st != CXR_OK) fail_msg("%s", error.text);
+}
+
+static cxr_train_opts fitting(cxr_fit fit)
+{
+    cxr_train_opts o = toy_training("run", "layer4", 3);
+    o.augment = (cxr_augment){0};
+    o.deterministic = true;
+    o.fit = fit;
+    return o;
+}
+
+/* Receipts name the run folder, so compared runs are made under one name and moved. */
+static void move(const char *to)
+{
+    assert_int_equal(rename(toy_path("run"), toy_path(to)), 0);
+}
+
+static cxr_model *opened(const char *name)
+{
+    cxr_model *m = NULL;
+    must(cxr_model_open(&m, toy_path(name), &error));
+    return m;
+}
+
+static void same_file(const char *a, const char *b)
+{
+    char x[65], y[65];
+    must(cxr_sha256_file(toy_path(a), x, &error));
+    must(cxr_sha256_file(toy_path(b), y, &error));
+    if (strcmp(x, y) != 0) fail_msg("%s and %s differ", a, b);
+}
+
+static cxr_robustness *measured(const cxr_model *m)
+{
+    cxr_evaluate_opts o;
+    cxr_robustness *r = NULL;
+    cxr_evaluate_opts_default(&o);
+    o.data = toy_path("data");
+    o.split = "val";
+    o.split_file = toy_path("fitted/split.csv");
+    o.run.threads = 1;
+    o.run.deterministic = true;
+    must(cxr_evaluate_robustness(m, &o, NULL, &r, &error));
+    return r;
+}
+
+static void a_run_is_fitted(void **state)
+{
+    (void)state;
+    const cxr_train_opts o = fitting(CXR_FIT_PERTURBED);
+    must(cxr_train(&o, NULL, &fitted, &error));
+    move("fitted");
+    assert_true(fitted.temperature >= CXR_FITTED_COLDEST && fitted.temperature <= CXR_FITTED_HOTTEST);
+    assert_true(fitted.temperature != 1.0 && fitted.threshold > 0.0 && fitted.threshold < 1.0);
+    static const char *const names[] = {"fitted/weights/best.safetensors", "fitted/weights/last.safetensors"};
+    for (int i = 0; i < 2; i++) {
+        cxr_model *m = opened(names[i]);
+        assert_true(m->temperature != 1.0);
+        if (i == 0) assert_true(m->temperature == fitted.temperature && m->threshold == fitted.threshold);
+        cxr_model_close(&m);
+    }
+    assert_true(cxr_path_exists(toy_path("fitted/robustness.csv")) && cxr_path_exists(toy_path("fitted/robustness.json")));
+}
+
+/* What training reported is what the file gives to who evaluates it: to float roundings, since a probability was exponentiated
+ * before it was tempered there. At the fitted temperature no other has a lower loss. */
+static void evaluation_uses_what_was_fitted(void **state)
+{
+    (void)state;
+    cxr_model *m = opened("fitted/weights/best.safetensors");
+    cxr_robustness *r = measured(m);
+    assert_true(r->pooled->threshold == fitted.threshold);
+    assert_true(fabs(r->pooled->value[0] - fitted.perturbed_accuracy) < 2e-3); /* an image beside the threshold, of 672 */
+    assert_true(fabs(r->pooled->value[1] - fitted.perturbed_balanced_accuracy) < 2e-3);
+    assert_true(fabs(r->pooled->value[7] - fitted.perturbed_auroc) < 1e-5);
+    assert_true(fabs(r->pooled->value[9] - fitted.perturbed_loss) < 1e-5);
+    const double factors[] = {0.9, 1.1};
+    for (int i = 0; i < 2; i++) {
+        m->temperature = fitted.temperature * factors[i];
+        cxr_robustness *other = measured(m);
+        assert_true(other->pooled->value[9] > r->pooled->value[9]);
+        cxr_robustness_free(&other);
+    }
+    cxr_robustness_free(&r);
+    cxr_model_close(&m);
+}
+
+static void predicted(void *user, const cxr_prediction *p)
+{
+    float *out = user;
+    assert_int_equal(p->status, CXR_OK);
+    memcpy(out, p->probabilities, 2 * sizeof *out);
+}
+
+/* The odds go to the power of 1 / T. */
+static void prediction_uses_the_temperature(void **state)
+{
+    (void)state;
+    cxr_model *m = opened("fitted/weights/best.safetensors");
+    cxr_run_opts o;
+    cxr_run_opts_default(&o);
+    o.threads = 1;
+    const char *image = toy_path("data/test/A/1.jpeg");
+    float warm[2], plain[2];
+    must(cxr_predict(m, &image, 1, &o, NULL, predicted, warm, &error));
+    m->temperature = 1.0;
+    must(cxr_predict(m, &image, 1, &o, NULL, predicted, plain, &error));
+    const double odds = log((double)warm[1] / (double)warm[0]), before = log((double)plain[1] / (double)plain[0]);
+    assert_true(fabs(odds * fitted.temperature - before) <= 1e-4 * fmax(1.0, fabs(before)));
+    assert_true(warm[0] != plain[0]);
+    cxr_model_close(&m);
+}
+
+typedef struct breaker {
+    int steps;
+    bool fitting;
+} breaker;
+
+static void count_step(void *user, const cxr_progress *p)
+{
+    (void)p;
+    ((breaker *)user)->steps++;
+}
+
+static void hear(void *user, cxr_level level, const char *line)
+{
+    (void)level;
+    if (strstr(line, "fitting temperature") != NULL) ((breaker *)user)->fitting = true;
+}
+
+static bool stop_early(void *user)
+{
+    return ((breaker *)user)->steps >= 8;
+}
+
+static bool stop_while_fitting(void *user)
+{
+    return ((breaker *)user)->fitting;
+}
+
+/* Stopped while it trained, and while it was fitted; and a finished run resumed is fitted again to the same files. */
+static void resumed_equals_unbroken(void **state)
+{
+    (void)state;
+    bool (*const stops[])(void *) = {stop_early, stop_while_fitting, NULL};
+    for (int i = 0; i < 3; i++) {
+        const cxr_train_opts o = fitting(CXR_FIT_PERTURBED);
+        breaker b = {0};
+        const cxr_hooks hooks = {.log = {hear, &b}, .progress = count_step, .should_stop = stops[i], .user = &b};
+        cxr_train_result r;
+        const cxr_status st = cxr_train(&o, &hooks, NULL, &error);
+        if (st != (i < 2 ? CXR_ESTOPPED : CXR_OK)) fail_msg("stop %d: %s", i, error.text);
+        must(cxr_resume(toy_path("run"), 0, NULL, &r, &error));
+        assert_true(r.temperature == fitted.temperature && r.perturbed_auroc == fitted.perturbed_auroc);
+        char name[32];
+        (void)snprintf(name, sizeof name, "broken%d", i);
+        move(name);
+        static const char *const files[] = {"weights/best.safetensors", "weights/last.safetensors", "robustness.csv"};
+        for (int k = 0; k < 3; k++) {
+            char a[64], c[64];
+            (void)snprintf(a, sizeof a, "fitted/%s", files[k]);
+            (void)snprintf(c, sizeof c, "%s/%s", name, files[k]);
+            same_file(a, c);
+        }
+    }
+}
+
+/* The network is the same with and without; plain validation gives its own numbers and no table. */
+static void fitting_changes_no_weight(void **state)
+{
+    (void)state;
+    cxr_model *a = opened("fitted/weights/best.safetensors");
+    for (cxr_fit fit = CXR_FIT_NONE; fit <= CXR_FIT_VAL; fit++) {
+        const cxr_train_opts o = fitting(fit);
+        cxr_train_result r;
+        must(cxr_train(&o, NULL, &r, &error));
+        assert_false(cxr_path_exists(toy_path("run/robustness.csv")));
+        cxr_model *b = opened("run/weights/best.safetensors");
+        assert_memory_equal(a->params, b->params, a->graph.float_count * sizeof(float));
+        assert_true(r.temperature == b->temperature && r.threshold == b->threshold);
+        assert_true((fit == CXR_FIT_NONE) == (b->temperature == 1.0 && b->threshold == 0.5));
+        assert_true(b->temperature != a->temperature && isnan(r.perturbed_auroc) && isnan(r.perturbed_loss));
+        cxr_model_close(&b);
+        move(fit == CXR_FIT_NONE ? "none" : "val");
+    }
+    cxr_model_close(&a);
+}
+
+static void a_copy_in_8_bits_keeps_them(void **state)
+{
+    (void)state;
+    cxr_model *m = opened("fitted/weights/best.safetensors");
+    cxr_quantize_opts o;
+    cxr_quantize_opts_default(&o);
+    o.data = toy_path("data");
+    o.out = toy_path("int8.safetensors");
+    o.images = 20;
+    o.max_loss = 1.0;
+    o.run.threads = 1;
+    const cxr_status st = cxr_quantize(m, &o, NULL, NULL, &error);
+    cxr_model_close(&m);
+    if (st == CXR_EUNAVAILABLE) return;
+    must(st);
+    m = opened("int8.safetensors");
+    assert_true(m->temperature == fitted.temperature && m->threshold == fitted.threshold);
+    cxr_model_close(&m);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    return !toy_create();
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    toy_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_run_is_fitted),
+        cmocka_unit_test(evaluation_uses_what_was_fitted),
+        cmocka_unit_test(prediction_uses_the_temperature),
+        cmocka_unit_test(resumed_equals_unbroken),
+        cmocka_unit_test(fitting_changes_no_weight),
+        cmocka_unit_test(a_copy_in_8_bits_keeps_them),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
