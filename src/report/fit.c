@@ -9,6 +9,8 @@
 #include "report/run.h"
 #include "report/score.h"
 #include "report/tables.h"
+#include <jansson.h>
+#include <math.h>
 #include <string.h>
 
 /* The model's probabilities at temperature 1 over the validation images. */
@@ -119,6 +121,41 @@ static cxr_status open_model(cxr_model **out, const char *folder, const char *na
     return st;
 }
 
+static double number(const json_t *figures, const char *name)
+{
+    const json_t *x = json_object_get(figures, name);
+    return json_is_number(x) ? json_number_value(x) : (double)NAN;
+}
+
+/* The pooled figures that report() left. */
+static bool read_figures(const char *folder, cxr_train_result *result)
+{
+    char *path = cxr_path_join(folder, "robustness.json");
+    json_t *all = path == NULL ? NULL : json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *pooled = json_object_get(all, "pooled");
+    const bool ok = json_is_object(pooled);
+    if (ok) {
+        result->perturbed_auroc = number(pooled, "auroc");
+        result->perturbed_loss = number(pooled, "loss");
+        result->perturbed_accuracy = number(pooled, "accuracy");
+        result->perturbed_balanced_accuracy = number(pooled, "balanced_accuracy");
+    }
+    json_decref(all);
+    cxr_mem_free(path);
+    return ok;
+}
+
+/* Whether the run was fitted before it was resumed: the last model's file is written last. */
+static bool recall(const char *folder, const cxr_train_opts *o, const cxr_model *best, const cxr_model *last,
+                   cxr_train_result *result)
+{
+    if (best->temperature == 1.0 || last->temperature == 1.0) return false;
+    if (o->fit == CXR_FIT_PERTURBED && !read_figures(folder, result)) return false;
+    result->temperature = best->temperature;
+    result->threshold = best->threshold;
+    return true;
+}
+
 cxr_status cxr_fit_run(const char *folder, const cxr_train_opts *o, const cxr_dataset *data, const cxr_hooks *hooks,
                        cxr_train_result *result, cxr_error *err)
 {
@@ -128,8 +165,9 @@ cxr_status cxr_fit_run(const char *folder, const cxr_train_opts *o, const cxr_da
     cxr_status st = cxr_subset_open(&val, data, CXR_SPLIT_VAL, err);
     if (st == CXR_OK) st = open_model(&best, folder, CXR_RUN_BEST, err);
     if (st == CXR_OK) st = open_model(&last, folder, CXR_RUN_LAST, err);
-    if (st == CXR_OK) st = fit_best(best, folder, o, &val, hooks, result, err);
-    if (st == CXR_OK) st = fit_last(last, best, o, &val, hooks, err);
+    const bool done = st == CXR_OK && recall(folder, o, best, last, result);
+    if (st == CXR_OK && !done) st = fit_best(best, folder, o, &val, hooks, result, err);
+    if (st == CXR_OK && !done) st = fit_last(last, best, o, &val, hooks, err);
     cxr_model_close(&best);
     cxr_model_close(&last);
     cxr_subset_close(&val);

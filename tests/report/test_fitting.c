@@ -158,19 +158,33 @@ static bool stop_while_fitting(void *user)
     return ((breaker *)user)->fitting;
 }
 
-/* Stopped while it trained, and while it was fitted; and a finished run resumed is fitted again to the same files. */
+/* As if the run had been killed before the last model's file was written. */
+static void undo_last(void)
+{
+    cxr_model *m = opened("run/weights/last.safetensors");
+    m->temperature = 1.0;
+    m->threshold = 0.5;
+    must(cxr_model_write(m, m->path, NULL, 0, NULL, 0, &error));
+    cxr_model_close(&m);
+}
+
+/* Stopped while it trained, while it was fitted, and with one file written; and a finished run, which is not fitted again. */
 static void resumed_equals_unbroken(void **state)
 {
     (void)state;
-    bool (*const stops[])(void *) = {stop_early, stop_while_fitting, NULL};
-    for (int i = 0; i < 3; i++) {
+    bool (*const stops[])(void *) = {stop_early, stop_while_fitting, NULL, NULL};
+    for (int i = 0; i < 4; i++) {
         const cxr_train_opts o = fitting(CXR_FIT_PERTURBED);
         breaker b = {0};
         const cxr_hooks hooks = {.log = {hear, &b}, .progress = count_step, .should_stop = stops[i], .user = &b};
         cxr_train_result r;
         const cxr_status st = cxr_train(&o, &hooks, NULL, &error);
         if (st != (i < 2 ? CXR_ESTOPPED : CXR_OK)) fail_msg("stop %d: %s", i, error.text);
-        must(cxr_resume(toy_path("run"), 0, NULL, &r, &error));
+        if (i == 2) undo_last();
+        breaker again = {0};
+        const cxr_hooks listening = {.log = {hear, &again}};
+        must(cxr_resume(toy_path("run"), 0, &listening, &r, &error));
+        assert_true(again.fitting == (i < 3));
         assert_true(r.temperature == fitted.temperature && r.perturbed_auroc == fitted.perturbed_auroc);
         char name[32];
         (void)snprintf(name, sizeof name, "broken%d", i);
