@@ -111,16 +111,28 @@ static cxr_status check_value(const char *name, const json_t *value, cxr_error *
     return st == CXR_OK ? check_network(&o, err) : st;
 }
 
+static const struct refusal {
+    const char *name;
+    bool when_searched; /* else always */
+    const char *reason;
+} refusals[] = {
+    {"data", false, "belongs on the command line"},
+    {"out", false, "belongs on the command line"},
+    {"recipe", false, "belongs on the command line"},
+    {"seeds", false, "is for cxr train alone: a trial is one run"},
+    {"then_distil", false, "is for cxr train alone: a trial is one run"},
+    {"seed", true, "cannot be searched: other validation images make trials that do not compare"},
+    {"split_seed", true, "cannot be searched: other validation images make trials that do not compare"},
+    {"val_fraction", true, "cannot be searched: other validation images make trials that do not compare"},
+    {"group_by", true, "cannot be searched: other validation images make trials that do not compare"},
+};
+
+/* Why an option cannot stand here; NULL: it can. */
 static const char *refused_name(const char *name, bool searched)
 {
-    static const char *const never[] = {"data", "out", "recipe"};
-    static const char *const fixed_only[] = {"seed", "val_fraction", "group_by"};
     if (cxr_train_opts_kind(name) == CXR_OPTION_UNKNOWN) return "is not an option of cxr train";
-    for (size_t i = 0; i < 3; i++) {
-        if (strcmp(name, never[i]) == 0) return "belongs on the command line";
-        if (searched && strcmp(name, fixed_only[i]) == 0)
-            return "cannot be searched: other validation images make trials that do not compare";
-    }
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
+        if (strcmp(name, refusals[i].name) == 0 && (searched || !refusals[i].when_searched)) return refusals[i].reason;
     return NULL;
 }
 

@@ -10,8 +10,7 @@
 #include "report/tables.h"
 #include "train/options.h"
 #include "train/trainer.h"
-#include "tune/space.h"
-#include "tune/trials.h"
+#include "tune/table.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -110,99 +109,6 @@ static cxr_hooks trial_hooks(tune *t)
                        .transfer = on_transfer};
 }
 
-/* ---- Table ---- */
-
-static char *value_text(const json_t *value)
-{
-    char *dumped = json_is_string(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
-    char *text = cxr_mem_strdup(json_is_string(value) ? json_string_value(value) : dumped != NULL ? dumped : "");
-    free(dumped);
-    return text;
-}
-
-/* Rows for others to read: `texts` has count x dimensions strings, to be freed. */
-typedef struct table {
-    cxr_trial *rows;
-    int count, columns;
-    const char **names;
-    char **texts;
-} table;
-
-static void free_table(table *b)
-{
-    for (int i = 0; b->texts != NULL && i < b->count * b->columns; i++) cxr_mem_free(b->texts[i]);
-    cxr_mem_free(b->texts);
-    cxr_mem_free(b->names);
-    cxr_mem_free(b->rows);
-}
-
-static cxr_status make_table(table *b, const tune *t, cxr_error *err)
-{
-    *b = (table){.count = t->trials.count, .columns = t->space.count};
-    const size_t rows = (size_t)b->count, columns = (size_t)b->columns;
-    b->rows = cxr_mem_new(rows, sizeof *b->rows);
-    b->names = cxr_mem_new(columns, sizeof *b->names);
-    b->texts = cxr_mem_new(rows * columns, sizeof *b->texts);
-    bool ok = b->rows != NULL && b->names != NULL && b->texts != NULL;
-    for (size_t k = 0; k < columns && ok; k++) b->names[k] = t->space.dimensions[k].name;
-    for (size_t i = 0; i < rows && ok; i++) {
-        const cxr_ended *e = &t->trials.items[i];
-        char **texts = b->texts + i * columns;
-        for (size_t k = 0; k < columns && ok; k++)
-            ok = (texts[k] = value_text(json_object_get(e->values, b->names[k]))) != NULL;
-        b->rows[i] = (cxr_trial){.number = (int)i + 1,
-                                 .state = e->state,
-                                 .reason = e->reason,
-                                 .epochs = e->epochs,
-                                 .measure = cxr_objective_name(t->space.objective),
-                                 .objective = e->objective,
-                                 .seconds = e->seconds,
-                                 .count = b->columns,
-                                 .names = b->names,
-                                 .values = (const char *const *)texts};
-    }
-    if (!ok) free_table(b);
-    return ok ? CXR_OK : cxr_mem_fail(err, "the table of trials");
-}
-
-static cxr_status write_table(const tune *t, cxr_error *err)
-{
-    table b;
-    cxr_status st = make_table(&b, t, err);
-    if (st != CXR_OK) return st;
-    WITH_PATH(st, t, TABLE_FILE, cxr_write_trials(path, b.rows, (size_t)b.count, err));
-    free_table(&b);
-    return st;
-}
-
-/* The lower, the better; what failed comes last. */
-static double rank(const cxr_trial *t)
-{
-    if (!isfinite(t->objective)) return INFINITY;
-    return strcmp(t->measure, cxr_objective_name(CXR_BY_LOSS)) == 0 ? t->objective : -t->objective;
-}
-
-static int by_rank(const void *a, const void *b)
-{
-    const double x = rank(a), y = rank(b);
-    if (x != y) return x > y ? 1 : -1;
-    return ((const cxr_trial *)a)->number - ((const cxr_trial *)b)->number;
-}
-
-static cxr_status show_table(const tune *t, void (*row)(void *user, const cxr_trial *t), void *user, cxr_error *err)
-{
-    table b;
-    cxr_status st = make_table(&b, t, err);
-    if (st != CXR_OK) return st;
-    qsort(b.rows, (size_t)b.count, sizeof *b.rows, by_rank);
-    for (int i = 0; i < b.count && row != NULL; i++) row(user, &b.rows[i]);
-    if (!isfinite(b.rows[0].objective))
-        st = cxr_fail(err, CXR_EDATA, "%s: no trial has a best epoch; the first: %s", t->folder,
-                      b.rows[0].reason != NULL ? b.rows[0].reason : "was stopped before it");
-    free_table(&b);
-    return st;
-}
-
 /* ---- One trial ---- */
 
 static char *trial_folder(const tune *t, int number)
@@ -226,7 +132,7 @@ static void announce(const tune *t, int number, const json_t *drawn)
     json_t *value;
     json_object_foreach((json_t *)drawn, name, value)
     {
-        char *text = value_text(value);
+        char *text = cxr_value_text(value);
         if (text != NULL && used < sizeof line)
             used += (size_t)snprintf(line + used, sizeof line - used, "%s%s %s", used > 0 ? ", " : "", name, text);
         cxr_mem_free(text);
@@ -305,7 +211,8 @@ static cxr_status record(tune *t, json_t *drawn, cxr_status st, const cxr_train_
     st = cxr_trials_add(&t->trials, &e, err);
     if (st == CXR_OK && !whole) st = cxr_mem_fail(err, "a trial");
     if (st == CXR_OK) WITH_PATH(st, t, TRIALS_FILE, cxr_trials_write(&t->trials, path, err));
-    return st == CXR_OK ? write_table(t, err) : st;
+    if (st == CXR_OK) WITH_PATH(st, t, TABLE_FILE, cxr_table_write(&t->space, &t->trials, path, err));
+    return st;
 }
 
 static cxr_status make_room(tune *t, int epochs, cxr_error *err)
@@ -460,7 +367,8 @@ static cxr_status reopen(tune *t, cxr_error *err)
     if (st == CXR_OK) st = fingerprint(t, hex, err);
     if (st == CXR_OK && strcmp(hex, t->trials.data) != 0)
         st = cxr_fail(err, CXR_EDATA, "%s: the images changed since the search in %s was started", t->base.data, t->folder);
-    if (st == CXR_OK && t->trials.count > 0) st = write_table(t, err); /* a killed search may not have come to it */
+    if (st == CXR_OK && t->trials.count > 0) /* a killed search may not have come to it */
+        WITH_PATH(st, t, TABLE_FILE, cxr_table_write(&t->space, &t->trials, path, err));
     return st;
 }
 
@@ -483,7 +391,7 @@ cxr_status cxr_tune(const cxr_tune_opts *opts, const cxr_hooks *hooks, void (*ro
         else
             st = run_trial(&t, t.trials.count + 1, err);
     }
-    if (st == CXR_OK) st = show_table(&t, row, user, err);
+    if (st == CXR_OK) st = cxr_table_show(&t.space, &t.trials, row, user, err);
     if (t.lock >= 0) (void)close(t.lock);
     cxr_space_free(&t.space);
     cxr_trials_free(&t.trials);

@@ -233,6 +233,8 @@ static void what_is_wrong_is_named(void **state)
         {"[fixed]\nwieght-decay = 1\n[search]\nlr = [1]", "line 2: fixed.wieght-decay: ", "not an option"},
         {"[search]\ndata = [\"d\"]", "line 2: search.data: ", "command line"},
         {"[fixed]\nout = \"d\"\n[search]\nlr = [1]", "line 2: fixed.out: ", "command line"},
+        {"[fixed]\nseeds = 3\n[search]\nlr = [1]", "line 2: fixed.seeds: ", "a trial is one run"},
+        {"[search]\nsplit-seed = [1, 2]", "line 2: search.split-seed: ", "validation images"},
         {"[search]\nseed = [1, 2]", "line 2: search.seed: ", "validation images"},
         {"[search]\nval-fraction = { low = 0.1, high = 0.2 }", "line 2: search.val-fraction: ", "validation images"},
         {"[search]\nlr = [1]\nlr = [2]", "line 3: ", "redefine"},
