@@ -289,12 +289,12 @@ typedef enum cxr_trial_state {
 typedef struct cxr_trial {
     int number; /* from 1; its run folder is trial-001 in the search's */
     cxr_trial_state state;
-    const char *reason;                       /* why it failed; NULL: it did not */
-    int epochs;                               /* finished */
-    const char *measure;                      /* what is sought: "val_loss", "val_accuracy" */
-    double objective;                         /* of its best epoch, by validation loss; NaN: there is none */
-    double seconds;                           /* training and validation */
-    int count;                                /* options searched */
+    const char *reason;  /* why it failed; NULL: it did not */
+    int epochs;          /* finished */
+    const char *measure; /* what is sought: "val_loss", "val_accuracy", "perturbed_loss", "perturbed_auroc" */
+    double objective;    /* of its best epoch, by validation loss; NaN: it failed, or was stopped before that was measured */
+    double seconds;      /* training and validation */
+    int count;           /* options searched */
     const char *const *names, *const *values; /* of these options, as text */
 } cxr_trial;
 

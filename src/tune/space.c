@@ -32,7 +32,7 @@ CXR_PRINTF(4, 5) static cxr_status wrong(const source *in, const char *key, cxr_
 
 /* ---- Settings of the search ---- */
 
-static const char *const objectives[] = {"val_loss", "val_accuracy", NULL};
+static const char *const objectives[] = {"val_loss", "val_accuracy", "perturbed_loss", "perturbed_auroc", NULL};
 static const char *const stoppings[] = {"none", "median", NULL};
 
 const char *cxr_objective_name(cxr_objective o)
@@ -48,7 +48,8 @@ static const struct setting {
     const char *expected;
 } settings[] = {
     {"trials", offsetof(cxr_space, trials), 1, CXR_TRIALS_MOST, NULL, "a whole number from 1 to 10000"},
-    {"objective", offsetof(cxr_space, objective), 0, 0, objectives, "val_loss or val_accuracy"},
+    {"objective", offsetof(cxr_space, objective), 0, 0, objectives,
+     "val_loss, val_accuracy, perturbed_loss or perturbed_auroc"},
     {"stopping", offsetof(cxr_space, stopping), 0, 0, stoppings, "none or median"},
     {"min_epochs", offsetof(cxr_space, min_epochs), 1, 100000, NULL, "a whole number from 1 to 100000"},
     {"min_trials", offsetof(cxr_space, min_trials), 1, CXR_TRIALS_MOST, NULL, "a whole number from 1 to 10000"},
@@ -153,13 +154,16 @@ static entry make_entry(const char *table, const char *key, json_t *value)
     return e;
 }
 
+static bool given(const cxr_space *s, const char *name)
+{
+    return json_object_get(s->fixed, name) != NULL || json_object_get(s->searched, name) != NULL;
+}
+
 static cxr_status check_name(const cxr_space *s, const entry *e, bool searched, const source *in, cxr_error *err)
 {
     const char *reason = refused_name(e->name, searched);
     if (reason != NULL) return wrong(in, e->path, err, "%s", reason);
-    if (json_object_get(s->fixed, e->name) != NULL || json_object_get(s->searched, e->name) != NULL)
-        return wrong(in, e->path, err, "is given twice");
-    return CXR_OK;
+    return given(s, e->name) ? wrong(in, e->path, err, "is given twice") : CXR_OK;
 }
 
 static cxr_status read_fixed(cxr_space *s, const entry *e, const source *in, cxr_error *err)
@@ -276,6 +280,9 @@ static cxr_status read_root(cxr_space *s, json_t *root, const source *in, cxr_er
         else
             st = read_setting(s, key, value, in, err);
     }
+    if (st == CXR_OK && s->objective >= CXR_BY_PERTURBED_LOSS && given(s, "fit"))
+        st = cxr_fail(err, CXR_EDATA, "%s: objective %s sets the option fit itself: leave it out", in->name,
+                      cxr_objective_name(s->objective));
     if (st == CXR_OK && s->count == 0) st = cxr_fail(err, CXR_EDATA, "%s: there is nothing under [search]", in->name);
     qsort(s->dimensions, (size_t)s->count, sizeof s->dimensions[0], by_line);
     return st;
@@ -365,6 +372,7 @@ cxr_status cxr_space_apply(const cxr_space *s, int trial, cxr_train_opts *o, jso
         if (json_object_set_new(*drawn, d->name, cxr_space_draw(s, d, trial)) != 0) return cxr_mem_fail(err, "a trial");
         st = cxr_train_opts_set(o, d->name, json_object_get(*drawn, d->name), err);
     }
+    if (st == CXR_OK && s->objective >= CXR_BY_PERTURBED_LOSS) o->fit = CXR_FIT_PERTURBED; /* what measures it */
     if (st == CXR_OK) st = cxr_train_opts_check(o, err);
     return st == CXR_OK ? check_network(o, err) : st;
 }

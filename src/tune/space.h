@@ -9,7 +9,7 @@
 #define CXR_CHOICES_MOST   1000
 #define CXR_DIMENSION_MOST 64
 
-typedef enum cxr_objective { CXR_BY_LOSS, CXR_BY_ACCURACY } cxr_objective;
+typedef enum cxr_objective { CXR_BY_LOSS, CXR_BY_ACCURACY, CXR_BY_PERTURBED_LOSS, CXR_BY_PERTURBED_AUROC } cxr_objective;
 typedef enum cxr_stopping { CXR_STOP_NONE, CXR_STOP_MEDIAN } cxr_stopping;
 
 /* One searched option. */
@@ -44,6 +44,6 @@ json_t *cxr_space_draw(const cxr_space *s, const cxr_dimension *d, int trial);
 /* Puts what is fixed, then what trial `trial` draws, over *o. *drawn (name: value, in the dimensions' order) is given to the
  * caller, on failure too where it is not NULL; strings of *o are its or the space's. CXR_EUSAGE: this combination is refused. */
 CXR_MUST_CHECK cxr_status cxr_space_apply(const cxr_space *s, int trial, cxr_train_opts *o, json_t **drawn, cxr_error *err);
-/* "val_loss", "val_accuracy": a column of results.csv. */
+/* "val_loss", "val_accuracy", "perturbed_loss", "perturbed_auroc". */
 const char *cxr_objective_name(cxr_objective o);
 #endif

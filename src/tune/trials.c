@@ -134,8 +134,8 @@ static bool read_ended(cxr_ended *t, json_t *from)
     t->values = json_incref(values);
     if (!read_state(&t->state, state) || !read_losses(t, losses) || !json_is_object(values)) return false;
     if (json_is_number(objective)) t->objective = json_number_value(objective);
-    if (t->state != CXR_TRIAL_FAILED)
-        return json_is_null(reason) && (t->state == CXR_TRIAL_STOPPED || json_is_number(objective));
+    if (!json_is_number(objective) && !json_is_null(objective)) return false;
+    if (t->state != CXR_TRIAL_FAILED) return json_is_null(reason);
     t->reason = json_is_string(reason) ? cxr_mem_strdup(json_string_value(reason)) : NULL;
     return t->reason != NULL && json_is_null(objective);
 }

@@ -10,7 +10,7 @@ typedef struct cxr_ended {
     char *reason;     /* NULL: it did not fail */
     int epochs;       /* finished */
     double *losses;   /* validation loss of each */
-    double objective; /* NaN: failed, or stopped before it had a best epoch */
+    double objective; /* NaN: there is none */
     double seconds;
     json_t *values; /* object: searched option: value */
 } cxr_ended;

@@ -59,7 +59,7 @@ void cxr_tune_opts_default(cxr_tune_opts *o)
 static void judge(tune *t)
 {
     for (int i = 0; i < t->epochs; i++) t->losses[i] = t->rows[i].val_loss;
-    t->behind = t->space.stopping == CXR_STOP_MEDIAN && t->epochs >= t->space.min_epochs &&
+    t->behind = t->space.stopping == CXR_STOP_MEDIAN && t->epochs >= t->space.min_epochs && t->epochs < t->room &&
                 cxr_median_stops(&t->trials, t->losses, t->epochs, t->space.min_trials);
 }
 
@@ -186,6 +186,17 @@ static bool any_trained(const tune *t)
     return false;
 }
 
+static double measured(const cxr_train_result *r, cxr_objective o)
+{
+    switch (o) {
+    case CXR_BY_LOSS: return r->best_val_loss;
+    case CXR_BY_ACCURACY: return r->best_val_accuracy;
+    case CXR_BY_PERTURBED_LOSS: return r->perturbed_loss; /* NaN where a trial was stopped: nothing was fitted */
+    case CXR_BY_PERTURBED_AUROC: return r->perturbed_auroc;
+    }
+    return NAN;
+}
+
 static cxr_status record(tune *t, json_t *drawn, cxr_status st, const cxr_train_result *result, const char *reason,
                          cxr_error *err)
 {
@@ -198,7 +209,7 @@ static cxr_status record(tune *t, json_t *drawn, cxr_status st, const cxr_train_
     const bool failed = e.state == CXR_TRIAL_FAILED;
     const int number = t->trials.count + 1;
     const bool none = failed || result->best_epoch == 0; /* stopped before its images had the model's size: it has no best */
-    e.objective = none ? NAN : t->space.objective == CXR_BY_LOSS ? result->best_val_loss : result->best_val_accuracy;
+    e.objective = none ? NAN : measured(result, t->space.objective);
     e.reason = failed ? cxr_mem_strdup(reason) : NULL;
     for (int i = 0; i < t->epochs; i++) e.seconds += t->rows[i].seconds;
     if (e.losses != NULL && t->epochs > 0) memcpy(e.losses, t->losses, (size_t)t->epochs * sizeof *e.losses);

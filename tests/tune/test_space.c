@@ -223,6 +223,7 @@ static void what_is_wrong_is_named(void **state)
         {"\n\ntrials = \"many\"\n[search]\nlr = [1]", "line 3: trials: ", "whole number"},
         {"seed = -1\n[search]\nlr = [1]", "line 1: seed: ", "from 0 on"},
         {"objective = \"auroc\"\n[search]\nlr = [1]", "line 1: objective: ", "val_loss"},
+        {"objective = \"perturbed_loss\"\n[fixed]\nfit = \"val\"\n[search]\nlr = [1]", "", "sets the option fit itself"},
         {"stopping = true\n[search]\nlr = [1]", "line 1: stopping: ", "median"},
         {"min_trials = 0\n[search]\nlr = [1]", "line 1: min_trials: ", "from 1"},
         {"lr = 1e-3\n[search]\nsize = [32]", "line 1: lr: ", "under [fixed] or [search]"},
@@ -301,6 +302,21 @@ static void a_contradiction_is_a_refused_draw(void **state)
     cxr_space_free(&s);
 }
 
+static void a_perturbed_objective_is_fitted(void **state)
+{
+    (void)state;
+    cxr_space s = parsed("objective = \"perturbed_auroc\"\n[search]\nlr = [1]\n");
+    cxr_train_opts o;
+    json_t *drawn = NULL;
+    cxr_train_opts_default(&o);
+    o.data = "d", o.out = "o";
+    assert_int_equal(cxr_space_apply(&s, 1, &o, &drawn, &error), CXR_OK);
+    assert_int_equal(o.fit, CXR_FIT_PERTURBED);
+    assert_string_equal(cxr_objective_name(s.objective), "perturbed_auroc");
+    json_decref(drawn);
+    cxr_space_free(&s);
+}
+
 static void the_example_is_a_space(void **state)
 {
     (void)state;
@@ -330,6 +346,7 @@ int main(void)
         cmocka_unit_test(a_whole_logarithmic_range_reaches_both_ends),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(a_contradiction_is_a_refused_draw),
+        cmocka_unit_test(a_perturbed_objective_is_fitted),
         cmocka_unit_test(the_example_is_a_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

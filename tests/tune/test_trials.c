@@ -112,8 +112,8 @@ static void a_damaged_file_is_refused(void **state)
     static const char good[] = "{\"data_sha256\":\"0\",\"trials\":[{\"state\":\"done\",\"reason\":null,\"seconds\":1.0,"
                                "\"losses\":[0.5],\"values\":{},\"objective\":0.5}]}";
     static const char *const damage[][2] = {
-        {"\"done\"", "\"gone\""}, {"\"done\"", "\"failed\""},  {"[0.5]", "[\"x\"]"}, {"[0.5]", "0.5"},   {"{}", "[]"},
-        {"\"seconds\":1.0,", ""}, {"\"trials\":[", "\"t\":["}, {"}]}", "}]"},        {":0.5}", ":null}"}};
+        {"\"done\"", "\"gone\""}, {"\"done\"", "\"failed\""},  {"[0.5]", "[\"x\"]"}, {"[0.5]", "0.5"},    {"{}", "[]"},
+        {"\"seconds\":1.0,", ""}, {"\"trials\":[", "\"t\":["}, {"}]}", "}]"},        {":0.5}", ":\"x\"}"}};
     cxr_trials t;
     assert_int_equal(cxr_file_write(path, good, strlen(good), &error), CXR_OK);
     if (cxr_trials_read(&t, path, &error) != CXR_OK) fail_msg("%s", error.text);

@@ -251,6 +251,23 @@ static void a_loss_that_is_not_a_number_is_a_row(void **state)
     move("diverged");
 }
 
+/* The higher, the better, and read from a finished run as from a resumed one. */
+static void perturbed_images_can_be_what_counts(void **state)
+{
+    (void)state;
+    cxr_tune_opts o = toy_search("search", "trials = 2\nseed = 0\nepochs = 1\nobjective = \"perturbed_auroc\"\n"
+                                           "[search]\nlr = [1e-3, 1e-30]\n");
+    seen s = {0};
+    must(cxr_tune(&o, NULL, see, &s, &error));
+    assert_int_equal(s.count, 2);
+    for (int i = 0; i < 2; i++) assert_true(s.objectives[i] >= 0.0 && s.objectives[i] <= 1.0);
+    assert_true(s.objectives[s.numbers[0] - 1] >= s.objectives[s.numbers[1] - 1]);
+    char *table = timeless_table("search");
+    assert_true(strncmp(table, "trial,state,epochs,perturbed_auroc,", 35) == 0);
+    cxr_mem_free(table);
+    move("perturbed");
+}
+
 static void what_is_resumed_must_be_what_was_begun(void **state)
 {
     (void)state;
@@ -320,8 +337,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_search_leaves_its_table_and_runs),     cmocka_unit_test(a_trial_is_an_ordinary_run),
         cmocka_unit_test(stopped_and_resumed_equals_unbroken),    cmocka_unit_test(killed_before_the_verdict_is_written),
-        cmocka_unit_test(a_loss_that_is_not_a_number_is_a_row),   cmocka_unit_test(what_is_resumed_must_be_what_was_begun),
-        cmocka_unit_test(what_no_trial_can_help_ends_the_search),
+        cmocka_unit_test(a_loss_that_is_not_a_number_is_a_row),   cmocka_unit_test(perturbed_images_can_be_what_counts),
+        cmocka_unit_test(what_is_resumed_must_be_what_was_begun), cmocka_unit_test(what_no_trial_can_help_ends_the_search),
     };
     if (!toy_create()) return 1;
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
