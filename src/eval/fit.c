@@ -107,6 +107,7 @@ cxr_status cxr_fit_temperature(double *out, const cxr_predictions *p, bool balan
 
 typedef struct score {
     double value;
+    size_t set;
     bool positive;
 } score;
 
@@ -127,31 +128,37 @@ static bool better(const choice *a, const choice *b)
     return fabs(a->threshold - 0.5) < fabs(b->threshold - 0.5);
 }
 
-static double best_threshold(const score *s, size_t n)
+/* gains: of each set, zeros; the classes are in all of them alike. */
+static double best_threshold(const score *s, size_t n, double *gains, size_t sets)
 {
-    size_t positives = 0, tp = 0;
+    size_t positives = 0;
     for (size_t i = 0; i < n; i++) positives += s[i].positive;
-    const double p = (double)positives, q = (double)(n - positives);
+    const double p = (double)(positives / sets), q = (double)((n - positives) / sets);
     choice best = {.gain = 0.0, .gap = INFINITY, .threshold = 0.5};
     for (size_t i = 0; i + 1 < n; i++) {
-        tp += s[i].positive;
+        gains[s[i].set] += s[i].positive ? q : -p;
         if (s[i].value == s[i + 1].value) continue;
-        const choice c = {.gain = (double)tp * q - (double)(i + 1 - tp) * p,
-                          .gap = s[i].value - s[i + 1].value,
-                          .threshold = 0.5 * (s[i].value + s[i + 1].value)};
+        choice c = {.gain = gains[0], .gap = s[i].value - s[i + 1].value, .threshold = 0.5 * (s[i].value + s[i + 1].value)};
+        for (size_t k = 1; k < sets; k++) c.gain = fmin(c.gain, gains[k]);
         if (better(&c, &best)) best = c;
     }
     return best.threshold;
 }
 
-cxr_status cxr_fit_threshold(double *out, const cxr_predictions *p, int positive, cxr_error *err)
+cxr_status cxr_fit_threshold(double *out, const cxr_predictions *p, int positive, int sets, cxr_error *err)
 {
     score *s = cxr_mem_new(p->n, sizeof *s);
-    if (s == NULL) return cxr_mem_fail(err, "a fit");
-    for (size_t i = 0; i < p->n; i++)
-        s[i] = (score){(double)p->probability[i * (size_t)p->classes + (size_t)positive], p->label[i] == positive};
-    qsort(s, p->n, sizeof *s, by_falling_value);
-    *out = best_threshold(s, p->n);
+    double *gains = cxr_mem_new((size_t)sets, sizeof *gains);
+    const bool ok = s != NULL && gains != NULL;
+    for (size_t i = 0; ok && i < p->n; i++)
+        s[i] = (score){.value = (double)p->probability[i * (size_t)p->classes + (size_t)positive],
+                       .set = i % (size_t)sets,
+                       .positive = p->label[i] == positive};
+    if (ok) {
+        qsort(s, p->n, sizeof *s, by_falling_value);
+        *out = best_threshold(s, p->n, gains, (size_t)sets);
+    }
     cxr_mem_free(s);
-    return CXR_OK;
+    cxr_mem_free(gains);
+    return ok ? CXR_OK : cxr_mem_fail(err, "a fit");
 }

@@ -21,6 +21,7 @@ void cxr_temper(cxr_predictions *p, double temperature);
 CXR_MUST_CHECK cxr_status cxr_fit_temperature(double *out, const cxr_predictions *p, bool balanced, cxr_error *err);
 /* Two classes: the threshold of the largest sensitivity + specificity - 1, in the middle between the two scores that it
  * parts; of several the one between scores furthest apart, and of those the one nearest 0.5. 0.5 where none is better than
- * calling every image alike. */
-CXR_MUST_CHECK cxr_status cxr_fit_threshold(double *out, const cxr_predictions *p, int positive, cxr_error *err);
+ * calling every image alike. Prediction i is of set i modulo `sets`, the same images in each: what counts is the sum in the set
+ * where it is least, since nobody knows which of them new images will be like. */
+CXR_MUST_CHECK cxr_status cxr_fit_threshold(double *out, const cxr_predictions *p, int positive, int sets, cxr_error *err);
 #endif

@@ -39,7 +39,7 @@ static cxr_status fit(cxr_scored *out, cxr_model *m, const cxr_train_opts *o, co
     if (st == CXR_OK && out->all.n == 0) st = cxr_fail(err, CXR_EDATA, "%s: no readable validation image", o->data);
     if (st == CXR_OK) st = cxr_fit_temperature(&m->temperature, &out->all, o->class_weights || o->balanced, err);
     if (st == CXR_OK) cxr_temper(&out->all, m->temperature);
-    if (st == CXR_OK && m->positive >= 0) st = cxr_fit_threshold(&m->threshold, &out->all, m->positive, err);
+    if (st == CXR_OK && m->positive >= 0) st = cxr_fit_threshold(&m->threshold, &out->all, m->positive, out->views, err);
     return st;
 }
 

@@ -6,7 +6,8 @@ usage: make_fit.py OUT.json
 
 temperature: L-BFGS in float64 on the NLL of softmax(log p / T), plain and with inverse class frequencies (CrossEntropyLoss with
 weights), within 0.1..10. threshold: of the positive class 1, the points of roc_curve with the largest tpr - fpr; among them the
-one furthest from the score below it, then the middle nearest 0.5. (low, high] is where every threshold decides alike.
+one furthest from the score below it, then the middle nearest 0.5. (low, high] is where every threshold decides alike. Prediction i
+is of set i % sets, each with a roc_curve of its own: the least of their tpr - fpr counts.
 """
 import json
 import sys
@@ -38,26 +39,34 @@ def temperature(p, label, balanced):
     return float(min(max(torch.exp(-log_b).item(), 0.1), 10.0))
 
 
-def threshold(p, label):
+def youden(score, label, at):
+    """tpr - fpr where what reaches a threshold of `at` is called positive: that of the curve's lowest point not below it."""
+    fpr, tpr, points = roc_curve(label, score, drop_intermediate=False)
+    return np.array([(tpr - fpr)[points >= t][-1] for t in at])
+
+
+def threshold(p, label, sets):
     score = p[:, 1].astype(np.float64)
-    fpr, tpr, at = roc_curve(label, score, drop_intermediate=False)
-    best = (tpr - fpr).max()
-    if not best > 0:
-        return None
     values = np.unique(score)
+    at = values[::-1]
+    gains = np.min([youden(score[k::sets], label[k::sets], at) for k in range(sets)], axis=0)
+    best = gains.max()
+    if not best > 1e-12:
+        return None
     gaps = []
-    for t in at[np.isclose(tpr - fpr, best, rtol=0, atol=1e-12)]:
+    for t in at[np.isclose(gains, best, rtol=0, atol=1e-12)]:
         below = values[values < t]
         if len(below):
             gaps.append((t - below[-1], -abs((t + below[-1]) / 2 - 0.5), below[-1], t))
     return {"youden": float(best), "low": max(gaps)[2], "high": max(gaps)[3]}
 
 
-def draw(rng, n, classes, skew, sharp, levels):
+def draw(rng, n, classes, skew, sharp, levels, sets=1):
     share = np.r_[skew, np.ones(classes - 1)]
     label = rng.choice(classes, n, p=share / share.sum())
     label[:classes] = np.arange(classes)
-    z = sharp * (rng.normal(size=(n, classes)) + 1.2 * np.eye(classes)[label])
+    label = np.repeat(label, sets)
+    z = sharp * (rng.normal(size=(len(label), classes)) + 1.2 * np.eye(classes)[label])
     p = np.exp(z - z.max(1, keepdims=True))
     p = (p / p.sum(1, keepdims=True)).astype(np.float32)
     if levels:
@@ -80,11 +89,17 @@ def main():
     cases.append((np.array([1, 1, 0, 0]), apart))
     cases.append((np.array([0, 1, 0, 1]), np.full((4, 2), 0.5, np.float32)))
     cases.append((np.array([0, 1, 0, 1]), np.array([[1, 0], [0, 1], [0.75, 0.25], [1, 0]], np.float32)))
+    cases = [(*c, 1) for c in cases]
+    for sets in (2, 7):
+        for skew in (1, 5):
+            for sharp in (0.3, 1, 4):
+                for levels in (0, 8):
+                    cases.append((*draw(rng, 20, 2, skew, sharp, levels, sets), sets))
     out = []
-    for label, p in cases:
+    for label, p, sets in cases:
         out.append({"classes": p.shape[1], "label": label.tolist(), "probability": [float(f"{x:.9g}") for x in p.ravel()],
                     "temperature": temperature(p, label, False), "balanced": temperature(p, label, True),
-                    "threshold": threshold(p, label) if p.shape[1] == 2 else None})
+                    "sets": sets, "threshold": threshold(p, label, sets) if p.shape[1] == 2 else None})
     head = {"made_by": "tools/golden/make_fit.py", "seed": SEED, "torch": torch.__version__, "scikit-learn": sklearn.__version__,
             "numpy": np.__version__}
     with open(sys.argv[1], "w") as f:
