@@ -9,13 +9,14 @@ static void finetune(cxr_train_opts *o)
     o->head_count = 0;
     o->freeze = "none";
     o->optimizer = CXR_ADAMW;
-    o->lr = 5e-4f;
+    o->lr = 2e-4f;
     o->weight_decay = 0.05f;
     o->schedule = CXR_ONECYCLE;
     o->label_smoothing = 0.05f;
     o->class_weights = true;
     o->ema = 0.99f;
     o->epochs = 10;
+    o->fit = CXR_FIT_PERTURBED;
 }
 
 /* What the defaults hold already. */

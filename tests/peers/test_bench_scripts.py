@@ -1,5 +1,5 @@
-"""What the bench scripts do with figures: verdicts of rows, missing ones, the documents; and article_options.py from end to end, on
-phantoms."""
+"""What the bench scripts do with figures: verdicts of rows, missing ones, the documents; article_options.py and recipes.py from end to
+end, on phantoms."""
 import contextlib
 import io
 import os
@@ -11,6 +11,7 @@ BENCH = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abs
 sys.path[:0] = [BENCH, os.path.join(BENCH, "peers")]
 
 import readme
+import recipes
 import report
 import section
 from rounds import Measurement, Missing, Row, interleave, timed
@@ -81,21 +82,24 @@ def check_documents(folder):
     with open(path, "w") as f:
         f.write("before\n<!-- figures -->\nold\n<!-- /figures -->\nafter\n")
     assert raises(SystemExit, lambda: section.replace(path, "others", []))
-    performance, results = os.path.join(folder, "p.md"), os.path.join(folder, "r.md")
+    performance, results, recipe = (os.path.join(folder, name) for name in ("p.md", "r.md", "f.md"))
     with open(performance, "w") as f:
         f.write("| inference bf16, batch 64 | OpenVINO bf16 | 1.30 (1.2–1.4) | 1 | yes | 880 images/s | 681 (OpenVINO) | 94 % | 1.4 |\n"
                 "| inference int8, batch 64 | OpenVINO int8 | – | | – | – | refused | | |\n"
                 "| inference bf16, batch 64 | OpenVINO bf16 | 681 images/s | 670–690 |\n")  # of the table of contenders
     with open(results, "w") as f:
         f.write("| cxr, mean ± sd | 0.8349 ± 0.0105 | 0.92 ± 0.01 |\n| PyTorch, mean ± sd | 0.8355 ± 0.0067 | 0.91 ± 0.02 |\n")
-    sys.argv[1:] = [performance, results, path]
+    with open(recipe, "w") as f:
+        f.write("| 1 | 0.95 | [0.9, 1] | 0.99 |\n| mean ± sd | 0.9571 ± 0.0041 | | 0.9890 ± 0.0012 | | |\n")
+    sys.argv[1:] = [performance, results, recipe, path]
     readme.main()
     with open(path) as f:
         text = f.read()
     assert text.startswith("before\n<!-- figures -->\n") and text.endswith("<!-- /figures -->\nafter\n") and "old" not in text
     rows = readme.tables(path)
-    assert rows[2][1:3] == ["83.5 ± 1.1 %", "PyTorch 83.5 ± 0.7 %; the article 82.5 %"]
-    assert rows[4] == ["inference bf16, batches of 64", "880 images/s", "681 (OpenVINO)", "1.30"] and len(rows) == 5
+    assert rows[2][1] == "95.7 ± 0.4 %" and rows[3][1] == "0.9890 ± 0.0012"
+    assert rows[4][1:3] == ["83.5 ± 1.1 %", "PyTorch 83.5 ± 0.7 %; the article 82.5 %"]
+    assert rows[6] == ["inference bf16, batches of 64", "880 images/s", "681 (OpenVINO)", "1.30"] and len(rows) == 7
 
 
 def check_options(program, folder):
@@ -117,6 +121,35 @@ def check_options(program, folder):
         assert sum(",test," in line for line in f) <= 3
 
 
+def check_intervals():
+    """As SciPy has them."""
+    from scipy import stats
+
+    low, high = recipes.wilson(603 / 624, 624)
+    known = stats.binomtest(603, 624).proportion_ci(method="wilson")
+    assert abs(low - known.low) < 1e-6 and abs(high - known.high) < 1e-6
+    values = [0.95, 0.96, 0.955, 0.957, 0.962]
+    mean, sd, (low, high) = recipes.spread(values)
+    known = stats.t.interval(0.95, len(values) - 1, mean, sd / len(values) ** 0.5)
+    assert abs(sd - stats.tstd(values)) < 1e-12 and abs(low - known[0]) < 1e-5 and abs(high - known[1]) < 1e-5  # points of 3 digits
+
+
+def check_recipes(program, folder):
+    """Two seeds, with and without views; a second call reads no split again."""
+    data, out, document = (os.path.join(folder, name) for name in ("phantoms", "recipe-runs", "recipes.md"))
+    with open(document, "w") as f:
+        f.write("<!-- seeds -->\n<!-- /seeds -->\n<!-- tta -->\n<!-- /tta -->\n")
+    command = [sys.executable, os.path.join(BENCH, "recipes.py"), "seeds", "tta", "--cxr", program, "--data", data, "--weights", "none",
+               "--out", out, "--seeds", "1", "2", "--into", document]
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    rows = readme.tables(document)
+    assert [row[0] for row in rows] == ["seed", "---", "1", "2", "mean ± sd", "95 % of the mean", "views", "---", "none", "flip", "multi"]
+    with open(os.path.join(out, "finetune-1", "ledger.csv")) as f:
+        assert sum(",test," in line for line in f) == 3
+
+
 def main():
     program = os.path.join(os.path.dirname(sys.argv[1]), "cxr")
     check_verdicts()
@@ -125,6 +158,8 @@ def main():
         check_missing(folder)
         check_documents(folder)
         check_options(program, folder)
+        check_intervals()
+        check_recipes(program, folder)
 
 
 main()
