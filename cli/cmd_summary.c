@@ -124,7 +124,7 @@ static void print_contract(const cxr_model *model)
     (void)printf("\ninput    %dx%d, %s\nclasses  ", p->size, p->size, cxr_words_resize[p->rule]);
     for (int k = 0; k < n; k++) (void)printf("%s%s", k > 0 ? ", " : "", cxr_model_class_name(model, k));
     (void)putchar('\n');
-    if (cxr_model_temperature(model) != 1) (void)printf("cooled   by temperature %g\n", cxr_model_temperature(model));
+    if (cxr_model_temperature(model) != 1) (void)printf("softmax  at temperature %g\n", cxr_model_temperature(model));
     if (n == 2) (void)printf("decides  %s at probability >= %g\n", cxr_model_class_name(model, 1), cxr_model_threshold(model));
 }
 
