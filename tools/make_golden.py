@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the golden fixtures that come from PyTorch: tests/fixtures/{graph,ops,network,optim,
-schedules,losses,stages}.txt.
+schedules,averages,losses,stages}.txt.
 
 Usage: make_golden.py [FOLDER]      (needs torch, torchvision, numpy; any machine gives the same files to the last few digits)
 
@@ -37,6 +37,7 @@ def main():
         "network": network.write_network,
         "optim": network.write_optim,
         "schedules": training.write_schedules,
+        "averages": training.write_averages,
         "losses": training.write_losses,
         "stages": training.write_stages,
     }

@@ -169,6 +169,7 @@ typedef struct cxr_train_opts {
     bool balanced;           /* draw images with replacement, each class as often as another   default false      */
     float clip_norm;         /* most of the global gradient norm; 0 = off            0..1e6    default 0          */
     float ema;               /* decay of the average over steps that is the model    [0, 1)    default 0: none    */
+    int swa;                 /* the model averages the ends of that many last epochs 0..epochs default 0: none    */
     cxr_schedule schedule;   /* course of the learning rate                                    default constant   */
     int epochs;              /*                                                      1..100000 default 5          */
     int batch_size;          /* images per step                                      2..1024   default 64         */

@@ -48,7 +48,8 @@ static cxr_status update(cxr_trainer *t, const cxr_features *b, uint64_t step, d
     if (st != CXR_OK) return st;
     if (o->clip_norm > 0.0f) (void)cxr_optim_clip(&t->optim, t->grads, (double)o->clip_norm);
     cxr_optim_step(&t->optim, t->weights, t->grads, cxr_schedule_lr(o->schedule, (double)o->lr, step, total));
-    if (t->weights != t->model->params) cxr_optim_average(&t->optim, t->model->params, t->weights, (double)o->ema);
+    if (o->ema > 0.0f)
+        cxr_optim_average(&t->optim, t->model->params, t->weights, cxr_ema_share((double)o->ema, t->optim.steps));
     return t->backend->refresh(t->trainable, err);
 }
 
@@ -150,6 +151,8 @@ static cxr_status finish_epoch(cxr_trainer *t, const cxr_train_events *events, c
                      .train_loss = s->loss_sum / (double)s->seen,
                      .lr = cxr_schedule_lr(t->opts->schedule, (double)t->opts->lr, last, steps * (uint64_t)t->opts->epochs),
                      .images_per_second = s->seconds > 0.0 ? (double)s->done / s->seconds : 0.0};
+    if (t->opts->swa > 0)
+        cxr_optim_average(&t->optim, t->model->params, t->weights, cxr_swa_share(row.epoch, t->opts->epochs, t->opts->swa));
     const cxr_status st = validate(t, &row.val_loss, &row.val_accuracy, err);
     if (st != CXR_OK) return st;
     row.seconds = s->seconds + cxr_now() - start;

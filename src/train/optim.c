@@ -1,6 +1,7 @@
 #include "train/optim.h"
 #include "base/mem.h"
 #include <math.h>
+#include <string.h>
 
 #define BETA1   0.9
 #define BETA2   0.999
@@ -106,10 +107,25 @@ CLONES static void move(float *restrict mean, const float *restrict x, size_t co
     for (size_t i = 0; i < count; i++) mean[i] += share * (x[i] - mean[i]);
 }
 
-void cxr_optim_average(const cxr_optim *o, float *mean, const float *params, double decay)
+void cxr_optim_average(const cxr_optim *o, float *mean, const float *params, double share)
 {
-    const double t = (double)o->steps, early = (1.0 + t) / (10.0 + t);
-    move(mean + o->first, params + o->first, o->count, (float)(1.0 - (early < decay ? early : decay)));
+    if (share == 1.0) {
+        memcpy(mean + o->first, params + o->first, o->count * sizeof *mean);
+    } else {
+        move(mean + o->first, params + o->first, o->count, (float)share);
+    }
+}
+
+double cxr_ema_share(double decay, uint64_t steps)
+{
+    const double t = (double)steps, early = (1.0 + t) / (10.0 + t);
+    return 1.0 - (early < decay ? early : decay);
+}
+
+double cxr_swa_share(int epoch, int epochs, int last)
+{
+    const int averaged = epoch - (epochs - last);
+    return averaged > 1 ? 1.0 / averaged : 1.0;
 }
 
 double cxr_optim_clip(const cxr_optim *o, float *grads, double max_norm)

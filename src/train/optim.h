@@ -29,9 +29,15 @@ void cxr_optim_cut(cxr_optim *o, int cut, uint64_t since);
 void cxr_optim_close(cxr_optim *o);
 /* One update of `params` from `grads`, both whole canonical arrays. */
 void cxr_optim_step(cxr_optim *o, float *params, const float *grads, double lr);
-/* The trained range of `mean` follows that of `params`, running statistics included: mean = d mean + (1 - d) params, where d is
- * `decay`, or (1 + t) / (10 + t) after t steps as long as that is less, so that an early average is not the start. */
-void cxr_optim_average(const cxr_optim *o, float *mean, const float *params, double decay);
+/* The trained range of `mean` moves towards that of `params` by that share of the way, running statistics included; all the way
+ * it is a copy. */
+void cxr_optim_average(const cxr_optim *o, float *mean, const float *params, double share);
+/* The share of a moving average over steps: 1 - `decay`, or 9 / (10 + t) after t steps as long as that is more, so that an early
+ * average is not the start. */
+double cxr_ema_share(double decay, uint64_t steps);
+/* The share of the equal average of the ends of the `last` last epochs (Izmailov et al. 2018, torch.optim.swa_utils), at the end
+ * of `epoch` (from 1) of `epochs`: all before them. */
+double cxr_swa_share(int epoch, int epochs, int last);
 /* Scales the trained gradients so that their L2 norm is at most max_norm (torch.nn.utils.clip_grad_norm_); 0: only measures.
  * Returns the norm before. */
 double cxr_optim_clip(const cxr_optim *o, float *grads, double max_norm);

@@ -77,6 +77,7 @@ static const field fields[] = {
     {"balanced", BOOLEAN, AT(balanced), 0, 1, NULL},
     {"clip_norm", FLOAT, AT(clip_norm), 0, 1e6, NULL},
     {"ema", FLOAT, AT(ema), 0, ALMOST_ONE, NULL},
+    {"swa", INT, AT(swa), 0, 100000, NULL},
     {"schedule", CHOICE, AT(schedule), 0, 0, schedules},
     {"epochs", INT, AT(epochs), 1, 100000, NULL},
     {"batch_size", INT, AT(batch_size), 2, 1024, NULL},
@@ -170,6 +171,19 @@ const char *cxr_train_opts_fresh(const cxr_train_opts *o)
     return o->cutmix > 0.0f ? "cutmix" : NULL;
 }
 
+static cxr_status check_averages(const cxr_train_opts *o, cxr_error *err)
+{
+    if (o->swa > o->epochs)
+        return cxr_fail(err, CXR_EUSAGE, "swa is %d and epochs is %d: there are not that many to average", o->swa, o->epochs);
+    if (o->swa > 0 && o->ema > 0.0f)
+        return cxr_fail(err, CXR_EUSAGE, "swa is %d and ema is %g: the model is one average or the other, set one to 0", o->swa,
+                        (double)o->ema);
+    if (o->swa > 0 && o->early_stop > 0)
+        return cxr_fail(err, CXR_EUSAGE, "swa is %d and early_stop is %d: which epochs are the last must be known before",
+                        o->swa, o->early_stop);
+    return CXR_OK;
+}
+
 static cxr_status check_phases(const cxr_train_opts *o, cxr_error *err)
 {
     cxr_phases sizes, freezes;
@@ -207,7 +221,8 @@ cxr_status cxr_train_opts_check(const cxr_train_opts *o, cxr_error *err)
         return cxr_fail(err, CXR_EUSAGE,
                         "cache_features is %d with %s, which takes the pixels of each batch: nothing can be kept",
                         o->cache_features, fresh);
-    return check_phases(o, err);
+    const cxr_status st = check_averages(o, err);
+    return st == CXR_OK ? check_phases(o, err) : st;
 }
 
 /* The shortest decimal that reads back as the same float, as a double: 0.0001, not 9.99999975e-05. */

@@ -34,7 +34,7 @@ static cxr_status open_weights(cxr_trainer *t, cxr_error *err)
     cxr_status st = cxr_graph_cut(g, t->freezes.at[t->freezes.count - 1].value, &cut, err);
     if (st == CXR_OK) st = cxr_optim_open(&t->optim, g, cut, t->opts, err);
     t->weights = t->model->params;
-    if (st != CXR_OK || t->opts->ema == 0.0f) return st;
+    if (st != CXR_OK || (t->opts->ema == 0.0f && t->opts->swa == 0)) return st;
     t->weights = cxr_mem_new(g->float_count, sizeof(float)); /* left of the cut never touched */
     if (t->weights == NULL) return cxr_mem_fail(err, "the weights behind their average");
     memcpy(t->weights + o->all_first, t->model->params + o->all_first, o->all_count * sizeof(float));

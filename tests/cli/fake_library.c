@@ -114,7 +114,7 @@ static void print_train(const cxr_train_opts *o)
     (void)printf("\noptimizer=%d lr=%g decay=%g momentum=%g smoothing=%g class_weights=%d clip=%g schedule=%d\n",
                  (int)o->optimizer, (double)o->lr, (double)o->weight_decay, (double)o->momentum, (double)o->label_smoothing,
                  o->class_weights, (double)o->clip_norm, (int)o->schedule);
-    (void)printf("train_images=%d fit=%d\n", o->train_images, (int)o->fit);
+    (void)printf("train_images=%d fit=%d swa=%d\n", o->train_images, (int)o->fit, o->swa);
     (void)printf("layer_decay=%g ema=%g mixup=%g cutmix=%g balanced=%d\n", (double)o->layer_decay, (double)o->ema,
                  (double)o->mixup, (double)o->cutmix, o->balanced);
     (void)printf("seeds=%d then=%d ", o->seeds, o->then_distil);

@@ -138,6 +138,20 @@ static void values_out_of_range_are_named(void **state)
     o.head[1] = 0;
     assert_int_equal(cxr_train_opts_check(&o, &error), CXR_EUSAGE);
     o = unusual();
+    o.swa = 5;
+    assert_int_equal(cxr_train_opts_check(&o, &error), CXR_OK);
+    o.swa = 6;
+    assert_int_equal(cxr_train_opts_check(&o, &error), CXR_EUSAGE);
+    assert_non_null(strstr(error.text, "there are not that many to average"));
+    o.swa = 2;
+    o.ema = 0.5f;
+    assert_int_equal(cxr_train_opts_check(&o, &error), CXR_EUSAGE);
+    assert_non_null(strstr(error.text, "one average or the other"));
+    o.ema = 0;
+    o.early_stop = 1;
+    assert_int_equal(cxr_train_opts_check(&o, &error), CXR_EUSAGE);
+    assert_non_null(strstr(error.text, "must be known before"));
+    o = unusual();
     o.out = "";
     assert_int_equal(cxr_train_opts_check(&o, &error), CXR_EUSAGE);
 }

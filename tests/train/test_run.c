@@ -8,6 +8,7 @@
 
 #include "backend/bf16.h"
 #include "base/hash.h"
+#include "compare.h"
 #include "model/model.h"
 #include "toy.h"
 #include <sys/file.h>
@@ -165,6 +166,76 @@ static void an_average_is_kept_beside_the_weights(void **state)
 }
 
 /* Also with batches that are drawn, mixed and transformed in every way there is. */
+/* What the last epoch's end left in last.safetensors; the hook of an epoch comes before it is written. */
+typedef struct ends {
+    float *params[5]; /* by epoch; whole canonical arrays */
+    double loss[5];
+} ends;
+
+static void keep_end(ends *e, int epoch)
+{
+    cxr_model *m = NULL;
+    must(cxr_model_open(&m, toy_path("run/weights/last.safetensors"), &error));
+    const size_t count = m->graph.float_count;
+    e->params[epoch] = cxr_mem_new(count, sizeof(float));
+    memcpy(e->params[epoch], m->params, count * sizeof(float));
+    cxr_model_close(&m);
+}
+
+static void at_end(void *user, const cxr_epoch *row)
+{
+    ends *e = user;
+    e->loss[row->epoch] = row->val_loss;
+    if (row->epoch > 1) keep_end(e, row->epoch - 1);
+}
+
+static void train_and_keep_ends(ends *e, int swa)
+{
+    const cxr_hooks hooks = {.epoch = at_end, .user = e};
+    cxr_train_opts o = toy_opts("run");
+    o.epochs = 4;
+    o.swa = swa;
+    must(cxr_train(&o, &hooks, NULL, &error));
+    keep_end(e, 4);
+}
+
+/* The weights go as they would without; the model is they, and from the second averaged epoch on the mean. */
+static void the_model_is_the_mean_of_the_last_epochs(void **state)
+{
+    (void)state;
+    ends plain = {0}, swa = {0};
+    train_and_keep_ends(&plain, 0);
+    move("ends");
+    train_and_keep_ends(&swa, 3);
+    move("swa");
+    cxr_model *m = NULL;
+    must(cxr_model_open(&m, toy_path("swa/weights/last.safetensors"), &error));
+    for (int e = 1; e <= 4; e++) {
+        assert_true((plain.loss[e] == swa.loss[e]) == (e <= 2)); /* what is validated is the mean */
+        for (size_t i = 0; i < m->graph.float_count; i++) {
+            double want = (double)plain.params[e][i];
+            if (e == 3) want = 0.5 * (want + (double)plain.params[2][i]);
+            if (e == 4) want = (want + (double)plain.params[2][i] + (double)plain.params[3][i]) / 3.0;
+            const double atol = e > 2 ? 1e-6 : 0.0; /* two roundings of float32 */
+            if (!cxr_close((double)swa.params[e][i], want, atol, atol)) fail_msg("epoch %d: number %zu is off", e, i);
+        }
+    }
+    for (int e = 1; e <= 4; e++) {
+        cxr_mem_free(plain.params[e]);
+        cxr_mem_free(swa.params[e]);
+    }
+    cxr_model_close(&m);
+    breaker b = {.at = 20}; /* of 24: the last epoch */
+    const cxr_hooks hooks = breaking(&b);
+    cxr_train_opts o = toy_opts("run");
+    o.epochs = 4;
+    o.swa = 3;
+    assert_int_equal(cxr_train(&o, &hooks, NULL, &error), CXR_ESTOPPED);
+    must(cxr_resume(toy_path("run"), 0, NULL, NULL, &error));
+    move("swa-stopped");
+    same_weights(toy_path("swa"), toy_path("swa-stopped"));
+}
+
 static void any_recipe_resumes_bit_for_bit(void **state)
 {
     (void)state;
@@ -464,6 +535,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_run_learns_the_toy),
         cmocka_unit_test(stopped_and_resumed_equals_unbroken),
         cmocka_unit_test(an_average_is_kept_beside_the_weights),
+        cmocka_unit_test(the_model_is_the_mean_of_the_last_epochs),
         cmocka_unit_test(any_recipe_resumes_bit_for_bit),
         cmocka_unit_test(in_bf16_resumed_equals_unbroken),
         cmocka_unit_test(killed_and_resumed_equals_unbroken),

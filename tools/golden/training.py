@@ -1,6 +1,8 @@
-"""Schedules, losses, and optimisers whose parameters are unfrozen in stages.
+"""Schedules, averages, losses, and optimisers whose parameters are unfrozen in stages.
 
 schedules.txt: cosine10, onecycle10, onecycle100: the learning rate of each step, peak 0.01.
+averages.txt: swaE.NAME for E in 1..5: what a run of five epochs that averages the last three (AveragedModel with use_buffers) is
+after epoch E, where the weights then are keyed(seed, 100 E + place of NAME), uniform in -1..1.
 losses.txt: logp (5 x 3), weights (3); for plain, weighted, smoothed (0.1), both, and mixed (both, 0.3 of it with the labels and
 0.7 with these turned round): NAME.loss and NAME.grad (5 x 3), the gradient with respect to the log-probabilities; labels 0 1 2
 1 1. teachers (2 x 5 x 3), log-probabilities of two teachers, and soft (5 x 3), the mean of their softmax at temperature 3;
@@ -12,6 +14,8 @@ only c requires a gradient until step 3, b and c until step 7, all until step 12
   adamw  lr 0.05, weight_decay 0.1 but of biases
   sgd    lr 0.05, momentum 0.9, weight_decay 0.1
 """
+from collections import OrderedDict
+
 import torch
 import torch.nn.functional as F
 
@@ -37,6 +41,20 @@ def write_schedules(out, seed):
     out.put("cosine10", rates(lambda o: CosineAnnealingLR(o, T_max=10), 10))
     for steps in (10, 100):
         out.put(f"onecycle{steps}", rates(lambda o: OneCycleLR(o, 0.01, total_steps=steps, cycle_momentum=False), steps))
+
+
+def write_averages(out, seed):
+    net = torch.nn.Sequential(OrderedDict(fc=torch.nn.Linear(1, 3), bn=torch.nn.BatchNorm1d(3))).double()
+    average = torch.optim.swa_utils.AveragedModel(net, use_buffers=True)
+    names = ["fc.weight", "fc.bias", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"]
+    for epoch in range(1, 6):
+        for place, name in enumerate(names):
+            tensor = net.state_dict()[name]
+            tensor.copy_(torch.tensor(fill(keyed(seed, 100 * epoch + place), tuple(tensor.shape), -1.0, 1.0)))
+        if epoch > 2:
+            average.update_parameters(net)
+        for name in names:
+            out.put(f"swa{epoch}.{name}", (average.module if epoch > 2 else net).state_dict()[name])
 
 
 def write_losses(out, seed):
