@@ -36,10 +36,12 @@ const cxr_command cxr_command_export = {
     .summary = "write a model as a file to pass on",
     .synopsis = {"--out FILE [OPTION]..."},
     .about = "Writes a copy of a model: tensors under torchvision's names, and everything that prediction needs to know. Of a "
-             "checkpoint only the model is kept. The copy is checked as it is read, and appears whole or not at all.",
+             "checkpoint only the model is kept, and of paths in the receipt of its training only names. The copy is checked "
+             "as it is read, and appears whole or not at all.",
     .examples = {{"a run's best model at half the size",
                   "cxr export --model runs/finetune/weights/best.safetensors --half --out pneumonia.safetensors"},
-                 {"the weights as they were at the end", "cxr export -m runs/finetune/weights/last.safetensors -o last.safetensors"}},
+                 {"the weights as they were at the end",
+                  "cxr export -m runs/finetune/weights/last.safetensors -o last.safetensors"}},
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .operand_min = 0,

@@ -314,7 +314,7 @@ typedef struct cxr_model cxr_model;
 CXR_API CXR_MUST_CHECK cxr_status cxr_model_open(cxr_model **out, const char *path, cxr_error *err);
 CXR_API void cxr_model_close(cxr_model **model); /* accepts NULL and *model == NULL */
 /* Writes the model to `path`, atomically. half: weights rounded to f16, norms and biases as they are; half the bytes. A weight
- * beyond f16's 65504 is CXR_EDATA, and nothing is written. */
+ * beyond f16's 65504 is CXR_EDATA, and nothing is written. Of paths in the receipt of its training only names are left. */
 CXR_API CXR_MUST_CHECK cxr_status cxr_model_save(const cxr_model *model, const char *path, bool half, cxr_error *err);
 CXR_API int cxr_model_class_count(const cxr_model *model);
 CXR_API const char *cxr_model_class_name(const cxr_model *model, int index); /* NULL when out of range */

@@ -81,7 +81,30 @@ static json_t *json_peaks(const cxr_model *m)
     return all;
 }
 
-static void describe(meta *to, const cxr_model *m)
+/* Leaves the name of each path in a tree of JSON values. */
+static void strip_folders(json_t *value)
+{
+    const char *key, *slash = json_is_string(value) ? strrchr(json_string_value(value), '/') : NULL;
+    size_t i;
+    json_t *inner;
+    if (slash != NULL) (void)json_string_set(value, slash + 1);
+    json_object_foreach(value, key, inner) strip_folders(inner);
+    json_array_foreach(value, i, inner) strip_folders(inner);
+}
+
+/* The receipt in a file that is passed on: it says what the model was made of, not where on its maker's disk that lay. */
+static void put_receipt(meta *to, const char *receipt, bool whole)
+{
+    json_t *all = whole ? NULL : json_loads(receipt, JSON_REJECT_DUPLICATES, NULL);
+    strip_folders(all);
+    if (all != NULL)
+        put_json(to, "cxr.receipt", all);
+    else if (whole)
+        put(to, "cxr.receipt", receipt);
+}
+
+/* whole: with the receipt as it is. */
+static void describe(meta *to, const cxr_model *m, bool whole)
 {
     put(to, "format", "pt");
     put(to, "cxr.version", FORMAT_VERSION);
@@ -95,7 +118,7 @@ static void describe(meta *to, const cxr_model *m)
     put_json(to, "cxr.positive", json_integer(m->positive));
     put(to, "cxr.freeze", m->freeze);
     if (calibrated(m)) put_json(to, "cxr.peaks", json_peaks(m));
-    if (m->receipt != NULL) put(to, "cxr.receipt", m->receipt);
+    if (m->receipt != NULL) put_receipt(to, m->receipt, whole);
     put(to, "cxr.intended_use", intended_use);
     put(to, "cxr.licence", licence);
 }
@@ -131,11 +154,11 @@ static cxr_status write_all(const cxr_model *m, const meta *own, const char *pat
     return st;
 }
 
-static cxr_status write_model(const cxr_model *m, const char *path, bool half, const cxr_weight_out *extra, size_t extra_count,
-                              const char *const *extra_meta, size_t extra_meta_count, cxr_error *err)
+static cxr_status write_model(const cxr_model *m, const char *path, bool half, bool whole, const cxr_weight_out *extra,
+                              size_t extra_count, const char *const *extra_meta, size_t extra_meta_count, cxr_error *err)
 {
     meta own = {.count = 0};
-    describe(&own, m);
+    describe(&own, m, whole);
     const cxr_status st = own.failed ? cxr_mem_fail(err, "a model file's metadata")
                                      : write_all(m, &own, path, half, extra, extra_count, extra_meta, extra_meta_count, err);
     for (size_t i = 0; i < own.owned_count; i++) free(own.owned[i]);
@@ -145,12 +168,12 @@ static cxr_status write_model(const cxr_model *m, const char *path, bool half, c
 cxr_status cxr_model_write(const cxr_model *m, const char *path, const cxr_weight_out *extra, size_t extra_count,
                            const char *const *extra_meta, size_t extra_meta_count, cxr_error *err)
 {
-    return write_model(m, path, false, extra, extra_count, extra_meta, extra_meta_count, err);
+    return write_model(m, path, false, true, extra, extra_count, extra_meta, extra_meta_count, err);
 }
 
 cxr_status cxr_model_save(const cxr_model *m, const char *path, bool half, cxr_error *err)
 {
-    return write_model(m, path, half, NULL, 0, NULL, 0, err);
+    return write_model(m, path, half, false, NULL, 0, NULL, 0, err);
 }
 
 /* ---- Reading ---- */

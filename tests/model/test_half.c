@@ -1,4 +1,5 @@
 /* Halves: rounding as IEEE 754 says, and model files that hold them. */
+#include "base/mem.h"
 #include "model/expected.h"
 #include "model/model.h"
 #include <math.h>
@@ -59,6 +60,7 @@ static cxr_model *build(void)
     o.preprocess.size = 32;
     assert_int_equal(cxr_model_build(&m, &o, NULL, 2, NULL), CXR_OK);
     m->threshold = 0.375;
+    m->receipt = cxr_mem_strdup("{\"args\":{\"data\":\"/home/me/x\",\"lr\":0.1,\"teachers\":[\"a/b.st\",\"c\"],\"out\":null}}");
     return m;
 }
 
@@ -84,6 +86,8 @@ static void a_saved_model_has_rounded_weights_and_all_else(void **state)
         for (size_t k = p->offset; k < p->offset + p->count; k++)
             assert_true(back->params[k] == (p->rank > 1 ? half_value(cxr_half(m->params[k])) : m->params[k]));
     }
+    assert_string_equal(back->receipt,
+                        "{\"args\":{\"data\":\"x\",\"lr\":0.10000000000000001,\"teachers\":[\"b.st\",\"c\"],\"out\":null}}");
     assert_true(back->threshold == 0.375 && back->preprocess.size == 32);
     assert_true(size_of(in_scratch("half")) < size_of(in_scratch("full")) * 51 / 100);
     cxr_model_close(&back);
