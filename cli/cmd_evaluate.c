@@ -7,7 +7,7 @@
 
 typedef struct evaluate_args {
     cxr_evaluate_opts opts;
-    const char *model;
+    cxr_models models;
     unsigned device, precision, tta;
     bool robustness;
     char *cache_dir;
@@ -21,12 +21,17 @@ static void defaults(void *args)
     a->device = a->opts.run.device;
 }
 
+static const char *add_model(void *args, const char *text)
+{
+    return cxr_add_model(&((evaluate_args *)args)->models, text);
+}
+
 #define FILLS(field) CXR_FILLS(evaluate_args, field)
 
 static const char *const split_words[] = {"test", "val", "train", "all", NULL};
 
 static const cxr_option options[] = {
-    CXR_OPTION_MODEL(FILLS(model)),
+    CXR_OPTION_MODELS(add_model),
     {.name = "split",
      FILLS(opts.split),
      .words = split_words,
@@ -186,7 +191,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
 
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);
     cxr_console_catch_signals();
-    cxr_status st = cxr_open_model(&model, a->model, err);
+    cxr_status st = cxr_open_models(&model, &a->models, err);
     if (st == CXR_OK) st = (a->robustness ? evaluate_robustness : evaluate)(a, model, hooks, err);
     cxr_console_close();
     cxr_model_close(&model);

@@ -10,7 +10,7 @@ typedef enum format { TABLE, CSV, JSON, JSONL } format;
 
 typedef struct predict_args {
     cxr_run_opts opts;
-    const char *model;
+    cxr_models models;
     unsigned format, device, precision, tta;
     char *cache_dir;
     cxr_talk talk;
@@ -23,12 +23,17 @@ static void defaults(void *args)
     a->device = a->opts.device;
 }
 
+static const char *add_model(void *args, const char *text)
+{
+    return cxr_add_model(&((predict_args *)args)->models, text);
+}
+
 #define FILLS(field) CXR_FILLS(predict_args, field)
 
 static const char *const format_words[] = {"table", "csv", "json", "jsonl", NULL};
 
 static const cxr_option options[] = {
-    CXR_OPTION_MODEL(FILLS(model)),
+    CXR_OPTION_MODELS(add_model),
     {.name = "format",
      .letter = 'f',
      FILLS(format),
@@ -184,7 +189,7 @@ static void on_row(void *user, const cxr_prediction *p)
 static cxr_status classify(predict_args *a, const paths *p, const cxr_hooks *hooks, cxr_error *err)
 {
     cxr_model *model = NULL;
-    cxr_status st = cxr_open_model(&model, a->model, err);
+    cxr_status st = cxr_open_models(&model, &a->models, err);
     if (st != CXR_OK) return st;
     sink s = {.model = model, .format = (format)a->format, .width = (int)strlen("prediction")};
     for (int k = 0; k < cxr_model_class_count(model); k++) {

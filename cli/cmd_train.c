@@ -2,6 +2,7 @@
 #include "shared.h"
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -470,14 +471,20 @@ static cxr_status start(train_args *a, const char *data, const cxr_hooks *hooks,
     return st;
 }
 
-/* The table of several seeds, when it is complete. */
+static int column(const char *name)
+{
+    return strlen(name) > 12 ? (int)strlen(name) : 12;
+}
+
+/* The table of several seeds, when it is complete; figures that no run has are left out. */
 static void on_seeds(void *user, const cxr_seeds *s)
 {
     char line[64 * (CXR_SEED_FIGURES + 2)];
     ((train_args *)user)->several = true;
     if (s->count < s->of) return;
     size_t used = (size_t)snprintf(line, sizeof line, "%-8s  %10s", "seed", "best epoch");
-    for (int k = 0; k < CXR_SEED_FIGURES; k++) used += (size_t)snprintf(line + used, sizeof line - used, "  %12s", s->names[k]);
+    for (int k = 0; k < CXR_SEED_FIGURES; k++)
+        if (isfinite(s->mean[k])) used += (size_t)snprintf(line + used, sizeof line - used, "  %12s", s->names[k]);
     cxr_say("%s", line);
     for (int i = 0; i < s->count + 2; i++) {
         const double *value = i < s->count ? s->value[i] : i == s->count ? s->mean : s->sd;
@@ -486,7 +493,8 @@ static void on_seeds(void *user, const cxr_seeds *s)
         else
             used = (size_t)snprintf(line, sizeof line, "%-8s  %10s", i == s->count ? "mean" : "sd", "");
         for (int k = 0; k < CXR_SEED_FIGURES; k++)
-            used += (size_t)snprintf(line + used, sizeof line - used, "  %12.6f", value[k]);
+            if (isfinite(s->mean[k]))
+                used += (size_t)snprintf(line + used, sizeof line - used, "  %*.6f", column(s->names[k]), value[k]);
         cxr_say("%s", line);
     }
 }

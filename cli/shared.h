@@ -26,6 +26,13 @@ int cxr_exit_status(cxr_status status, int signal);
         F, .name = "model", .letter = 'm', .group = "Options", .value = "FILE",                                                \
            .help = "model file, as weights/best.safetensors of a run (default: the one that comes with cxr)"                   \
     }
+#define CXR_OPTION_MODELS(PARSE)                                                                                               \
+    {                                                                                                                          \
+        .name = "model", .letter = 'm', .group = "Options", .kind = CXR_ARG_TEXT, .value = "FILE", .parse = PARSE,             \
+        .help =                                                                                                                \
+            "model file, as weights/best.safetensors of a run, or run folder (default: the one that comes with cxr); with "    \
+            "several (repeat it), or a folder of --seeds, the mean of their probabilities"                                     \
+    }
 #define CXR_OPTION_MAX_PIXELS(F)                                                                                               \
     {                                                                                                                          \
         F, .name = "max-pixels", .value = "N", .low = 1, .high = 1e12, .help = "refuse images of more pixels"                  \
@@ -117,6 +124,17 @@ CXR_MUST_CHECK cxr_status cxr_free_run_folder(const char *name, char **out, cxr_
 CXR_MUST_CHECK cxr_status cxr_shipped_model(char **out, cxr_error *err);
 /* Opens `path`; NULL: the model that comes with cxr. */
 CXR_MUST_CHECK cxr_status cxr_open_model(cxr_model **out, const char *path, cxr_error *err);
+#define CXR_MAX_MODELS 16
+
+/* What --model was given. */
+typedef struct cxr_models {
+    const char *paths[CXR_MAX_MODELS];
+    int count;
+} cxr_models;
+/* For an option's parse(). */
+const char *cxr_add_model(cxr_models *m, const char *text);
+/* One model of them all; of none, that which comes with cxr. */
+CXR_MUST_CHECK cxr_status cxr_open_models(cxr_model **out, const cxr_models *m, cxr_error *err);
 /* "dir/name"; caller frees; NULL when memory is exhausted. */
 char *cxr_join(const char *dir, const char *name);
 /* A field of a CSV line on standard output, quoted where RFC 4180 says. */

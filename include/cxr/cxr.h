@@ -223,14 +223,14 @@ typedef struct cxr_epoch {
     double images_per_second; /* training images over the training part's time */
 } cxr_epoch;
 
-#define CXR_SEED_FIGURES 2
+#define CXR_SEED_FIGURES 6
 
 /* Runs that differ in the seed alone: figures of each one's best epoch. A row of seeds.csv each. */
 typedef struct cxr_seeds {
     int count, of; /* finished; in all */
     uint64_t seed[CXR_MAX_SEEDS];
     int best_epoch[CXR_MAX_SEEDS];
-    const char *names[CXR_SEED_FIGURES]; /* val_loss, val_accuracy */
+    const char *names[CXR_SEED_FIGURES]; /* val_loss, val_accuracy, and perturbed_... as in cxr_train_result */
     double value[CXR_MAX_SEEDS][CXR_SEED_FIGURES];
     double mean[CXR_SEED_FIGURES], sd[CXR_SEED_FIGURES]; /* of the finished; sd of a sample, NaN of one */
 } cxr_seeds;
@@ -316,6 +316,10 @@ CXR_API void cxr_model_close(cxr_model **model); /* accepts NULL and *model == N
 /* Writes the model to `path`, atomically. half: weights rounded to f16, norms and biases as they are; half the bytes. A weight
  * beyond f16's 65504 is CXR_EDATA, and nothing is written. Of paths in the receipt of its training only names are left. */
 CXR_API CXR_MUST_CHECK cxr_status cxr_model_save(const cxr_model *model, const char *path, bool half, cxr_error *err);
+/* Makes `model` one with *other, which it takes (and nulls): predictions are the means of their calibrated probabilities, decided at
+ * the mean of their thresholds. Any number may be joined. CXR_EDATA, and nothing is taken, unless both have the same classes in the
+ * same order, the same resize rule and the same size. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_model_join(cxr_model *model, cxr_model **other, cxr_error *err);
 CXR_API int cxr_model_class_count(const cxr_model *model);
 CXR_API const char *cxr_model_class_name(const cxr_model *model, int index); /* NULL when out of range */
 CXR_API const cxr_preprocess *cxr_model_preprocess(const cxr_model *model);

@@ -20,14 +20,15 @@ void cxr_run_opts_default(cxr_run_opts *o)
     cxr_limits_default(&o->limits);
 }
 
-/* A model ready to run: loader -> input -> program -> log-probabilities. */
+/* A model ready to run: loader -> input -> program of each member -> probabilities. */
 typedef struct runner {
     const cxr_model *model;
     const cxr_backend *backend;
-    cxr_program *program;
+    cxr_program **programs;
+    int members;
     cxr_tensor *input;
     cxr_loader *loader;
-    float *probabilities; /* (batch, squares of an image, classes) */
+    float *own, *probabilities; /* (batch, squares of an image, classes): a member's, and the members' mean */
     uint32_t *order;
     bool average; /* over the squares of an image */
 } runner;
@@ -36,16 +37,17 @@ static void runner_close(runner *r)
 {
     cxr_loader_close(&r->loader);
     if (r->backend != NULL) {
-        r->backend->close(&r->program);
+        for (int i = 0; i < r->members; i++) r->backend->close(&r->programs[i]);
         r->backend->tensor_free(&r->input);
     }
+    cxr_mem_free(r->programs);
+    cxr_mem_free(r->own);
     cxr_mem_free(r->probabilities);
     cxr_mem_free(r->order);
 }
 
 static cxr_status open_compute(runner *r, int batch, int threads, const cxr_run_opts *run, cxr_error *err)
 {
-    const cxr_graph *g = &r->model->graph;
     const cxr_compile_opts o = {.mode = CXR_INFER,
                                 .max_batch = batch,
                                 .threads = threads,
@@ -54,8 +56,13 @@ static cxr_status open_compute(runner *r, int batch, int threads, const cxr_run_
                                 .cache_dir = run->cache_dir};
     cxr_status st = cxr_backend_find(&r->backend, run->device, err);
     if (st != CXR_OK) return st;
-    st = r->backend->compile(&r->program, g, 1, g->node_count - 1, r->model->params, &o, err);
-    if (st == CXR_OK) st = r->backend->tensor_new(&r->input, CXR_U8, batch, g->nodes[0].shape, err);
+    int members = 0;
+    for (const cxr_model *m = r->model; m != NULL; m = m->next) members++;
+    r->programs = cxr_mem_new((size_t)members, sizeof *r->programs);
+    if (r->programs == NULL) return cxr_mem_fail(err, "the models' programs");
+    for (const cxr_model *m = r->model; m != NULL && st == CXR_OK; m = m->next)
+        st = r->backend->compile(&r->programs[r->members++], &m->graph, 1, m->graph.node_count - 1, m->params, &o, err);
+    if (st == CXR_OK) st = r->backend->tensor_new(&r->input, CXR_U8, batch, r->model->graph.nodes[0].shape, err);
     return st;
 }
 
@@ -86,25 +93,33 @@ static cxr_status open_runner(runner *r, const cxr_model *m, const char *const *
                                 .cache = CXR_CACHE_OFF};
     cxr_status st = cxr_loader_open(&r->loader, &lo, err);
     if (st != CXR_OK) return st;
+    r->own = cxr_mem_new((size_t)rows * (size_t)m->class_count, sizeof(float));
     r->probabilities = cxr_mem_new((size_t)rows * (size_t)m->class_count, sizeof(float));
     r->order = cxr_mem_new(count, sizeof *r->order);
-    if (r->probabilities == NULL || r->order == NULL) return cxr_mem_fail(err, "predictions");
+    if (r->own == NULL || r->probabilities == NULL || r->order == NULL) return cxr_mem_fail(err, "predictions");
     for (size_t i = 0; i < count; i++) r->order[i] = (uint32_t)i;
     st = cxr_loader_start(r->loader, r->order, count, 0, 0, false, err); /* it reads while the program is compiled */
     return st == CXR_OK ? open_compute(r, rows, threads, o, err) : st;
 }
 
-/* Probabilities of a batch; unreadable images are black rows here and go unused. */
+/* Probabilities of a batch, the mean of the members'; unreadable images are black rows here and go unused. */
 static cxr_status run_batch(runner *r, const cxr_batch *b, cxr_error *err)
 {
-    const cxr_tensor *out = NULL;
     const int rows = b->n * b->views;
+    const size_t n = (size_t)rows * (size_t)r->model->class_count;
     cxr_status st = r->backend->tensor_write(r->input, rows, b->pixels, err);
-    if (st == CXR_OK) st = r->backend->forward(r->program, r->input, 0, &out, err);
-    if (st == CXR_OK) st = r->backend->tensor_read(out, r->probabilities, err);
-    if (st != CXR_OK) return st;
-    cxr_probabilities(r->probabilities, (size_t)rows, r->model->class_count, r->model->temperature);
-    return CXR_OK;
+    memset(r->probabilities, 0, n * sizeof *r->probabilities);
+    const cxr_model *m = r->model;
+    for (int k = 0; k < r->members && st == CXR_OK; k++, m = m->next) {
+        const cxr_tensor *out = NULL;
+        st = r->backend->forward(r->programs[k], r->input, 0, &out, err);
+        if (st == CXR_OK) st = r->backend->tensor_read(out, r->own, err);
+        if (st != CXR_OK) break;
+        cxr_probabilities(r->own, (size_t)rows, m->class_count, m->temperature);
+        for (size_t i = 0; i < n; i++) r->probabilities[i] += r->own[i];
+    }
+    for (size_t i = 0; i < n; i++) r->probabilities[i] /= (float)r->members;
+    return st;
 }
 
 /* The mean over the views of an image, in the place of the first. */

@@ -126,6 +126,7 @@ void cxr_model_close(cxr_model **model)
     if (model == NULL || *model == NULL) return;
     cxr_model *m = *model;
     *model = NULL;
+    cxr_model_close(&m->next);
     for (int i = 0; i < m->class_count; i++) cxr_mem_free(m->classes[i]);
     cxr_mem_free(m->classes);
     cxr_mem_free(m->receipt);
@@ -181,6 +182,20 @@ cxr_status cxr_model_match(const cxr_model *m, const cxr_model *other, const cha
     if (p->rule != q->rule || p->size != q->size)
         return cxr_fail(err, CXR_EDATA, "%s: its images are %d pixels wide by %s, those of %s %d by %s", path, p->size,
                         cxr_rule_names[p->rule], called, q->size, cxr_rule_names[q->rule]);
+    return CXR_OK;
+}
+
+cxr_status cxr_model_join(cxr_model *model, cxr_model **other, cxr_error *err)
+{
+    const cxr_status st = cxr_model_match(*other, model, model->path == NULL ? "the other model" : model->path, err);
+    if (st != CXR_OK) return st;
+    cxr_model **last = &model->next;
+    double members = 1.0, joining = 1.0;
+    for (; *last != NULL; last = &(*last)->next) members++;
+    for (const cxr_model *m = (*other)->next; m != NULL; m = m->next) joining++;
+    model->threshold = (members * model->threshold + joining * (*other)->threshold) / (members + joining);
+    *last = *other;
+    *other = NULL;
     return CXR_OK;
 }
 

@@ -30,6 +30,7 @@ struct cxr_model {
     double temperature; /* of the softmax; 1 until fitted */
     char *receipt;      /* JSON text: data fingerprint, arguments, seed, versions; NULL: none */
     char *path;         /* the file it was opened from; NULL: none */
+    cxr_model *next;    /* the other members of an ensemble, owned; NULL: it is one model */
     cxr_graph graph;
     float *params; /* canonical, graph.float_count */
 };

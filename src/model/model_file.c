@@ -157,6 +157,7 @@ static cxr_status write_all(const cxr_model *m, const meta *own, const char *pat
 static cxr_status write_model(const cxr_model *m, const char *path, bool half, bool whole, const cxr_weight_out *extra,
                               size_t extra_count, const char *const *extra_meta, size_t extra_meta_count, cxr_error *err)
 {
+    if (m->next != NULL) return cxr_fail(err, CXR_EUSAGE, "%s: several models joined make no model file", path);
     meta own = {.count = 0};
     describe(&own, m, whole);
     const cxr_status st = own.failed ? cxr_mem_fail(err, "a model file's metadata")

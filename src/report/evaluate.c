@@ -39,6 +39,23 @@ static cxr_status open_data(cxr_dataset *d, const cxr_evaluate_opts *o, const ch
     return st == CXR_OK ? cxr_split_find(d, o->data, o->split_file, run, &found, err) : st;
 }
 
+/* The members of an ensemble must not have learned from what the first one's run says is the split. */
+static cxr_status check_members(const cxr_model *m, const cxr_evaluate_opts *o, const char *run, cxr_split split,
+                                cxr_error *err)
+{
+    cxr_status st = CXR_OK;
+    for (const cxr_model *k = m->next; k != NULL && st == CXR_OK && o->split_file == NULL && split != CXR_SPLIT_NONE;
+         k = k->next) {
+        char *other = k->path == NULL ? NULL : cxr_run_of_model(k->path);
+        cxr_dataset d = {0};
+        if (other != NULL) st = open_data(&d, o, run, err);
+        if (other != NULL && st == CXR_OK) st = cxr_split_agree(&d, o->data, split, other, err);
+        cxr_dataset_close(&d);
+        cxr_mem_free(other);
+    }
+    return st;
+}
+
 static cxr_status write_files(const char *folder, const cxr_model *m, const cxr_predictions *p, const cxr_metrics *x,
                               cxr_error *err)
 {
@@ -88,6 +105,19 @@ static cxr_status write_ledger(const char *run, const cxr_evaluate_opts *o, cons
     return CXR_OK;
 }
 
+/* In the run of each member. */
+static cxr_status write_ledgers(const cxr_evaluate_opts *o, const cxr_model *m, const cxr_metrics *x, const cxr_hooks *hooks,
+                                cxr_error *err)
+{
+    cxr_status st = CXR_OK;
+    for (; m != NULL && st == CXR_OK; m = m->next) {
+        char *run = m->path == NULL ? NULL : cxr_run_of_model(m->path);
+        if (run != NULL) st = write_ledger(run, o, m, x, hooks, err);
+        cxr_mem_free(run);
+    }
+    return st;
+}
+
 /* What is read: the data set, its part in the model's classes, and the run that made the model, if there is one. */
 typedef struct reading {
     cxr_dataset data;
@@ -103,6 +133,7 @@ static cxr_status open_reading(reading *r, const cxr_model *m, const cxr_evaluat
     r->run = m->path == NULL ? NULL : cxr_run_of_model(m->path);
     cxr_status st = parse_split(&split, o->split, err);
     if (st == CXR_OK) st = open_data(&r->data, o, r->run, err);
+    if (st == CXR_OK) st = check_members(m, o, r->run, split, err);
     if (st == CXR_OK) st = cxr_subset_open(&r->part, &r->data, split, err);
     if (st == CXR_OK && r->part.count == 0)
         st = cxr_fail(err, CXR_EDATA, "%s: no image in split \"%s\": choose another with --split, or all", o->data, o->split);
@@ -125,7 +156,7 @@ cxr_status cxr_evaluate(const cxr_model *m, const cxr_evaluate_opts *o, const cx
     cxr_status st = open_reading(&r, m, o, err);
     if (st == CXR_OK) st = cxr_score(&scored, m, &r.part, &o->run, o->skip_unreadable, hooks, err);
     if (st == CXR_OK) st = cxr_metrics_compute(out, &scored.all, m->positive, m->threshold, err);
-    if (st == CXR_OK && r.run != NULL) st = write_ledger(r.run, o, m, *out, hooks, err);
+    if (st == CXR_OK) st = write_ledgers(o, m, *out, hooks, err);
     if (st == CXR_OK && o->out != NULL) st = write_files(o->out, m, &scored.all, *out, err);
     if (st != CXR_OK) cxr_metrics_free(out);
     cxr_scored_free(&scored);
@@ -142,7 +173,7 @@ cxr_status cxr_evaluate_robustness(const cxr_model *m, const cxr_evaluate_opts *
     cxr_status st = open_reading(&r, m, o, err);
     if (st == CXR_OK) st = cxr_score_perturbed(&scored, m, &r.part, &o->run, o->skip_unreadable, hooks, err);
     if (st == CXR_OK) st = cxr_robustness_compute(out, &scored.all, m->positive, m->threshold, err);
-    if (st == CXR_OK && r.run != NULL) st = write_ledger(r.run, o, m, (*out)->each[0], hooks, err);
+    if (st == CXR_OK) st = write_ledgers(o, m, (*out)->each[0], hooks, err);
     if (st == CXR_OK && o->out != NULL) st = cxr_write_robustness(o->out, *out, err);
     if (st != CXR_OK) cxr_robustness_free(out);
     cxr_scored_free(&scored);

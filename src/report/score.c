@@ -50,6 +50,19 @@ cxr_status cxr_split_find(cxr_dataset *d, const char *data, const char *split_fi
     return st;
 }
 
+cxr_status cxr_split_agree(cxr_dataset *d, const char *data, cxr_split split, const char *other, cxr_error *err)
+{
+    bool *in = cxr_mem_new(d->count, sizeof *in), found = false, same = true;
+    if (in == NULL) return cxr_mem_fail(err, "a split");
+    for (size_t i = 0; i < d->count; i++) in[i] = d->samples[i].split == split;
+    const cxr_status st = cxr_split_find(d, data, NULL, other, &found, err);
+    for (size_t i = 0; i < d->count && found; i++) same = same && in[i] == (d->samples[i].split == split);
+    cxr_mem_free(in);
+    if (st != CXR_OK || same) return st;
+    return cxr_fail(err, CXR_EDATA, "%s: its %s images are not those of the first model: name a split.csv with --split-file",
+                    other, cxr_split_name(split));
+}
+
 static int class_index(const cxr_model *m, const char *name)
 {
     for (int c = 0; c < m->class_count; c++)

@@ -9,6 +9,9 @@
  * else. *found says whether there was one. */
 CXR_MUST_CHECK cxr_status cxr_split_find(cxr_dataset *d, const char *data, const char *split_file, const char *run, bool *found,
                                          cxr_error *err);
+/* CXR_EDATA unless the run `other` took the same images of `data` for `split` as the data set d says, or was trained on another. d's
+ * split is then lost. */
+CXR_MUST_CHECK cxr_status cxr_split_agree(cxr_dataset *d, const char *data, cxr_split split, const char *other, cxr_error *err);
 /* Turns the data set's labels into the model's, by name. */
 CXR_MUST_CHECK cxr_status cxr_match_classes(cxr_subset *s, const cxr_dataset *d, const cxr_model *m, cxr_error *err);
 

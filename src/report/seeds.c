@@ -38,7 +38,8 @@ char *cxr_seed_folder(const char *folder, uint64_t seed)
 
 static void add_row(cxr_seeds *t, uint64_t seed, const cxr_train_result *r)
 {
-    const double value[CXR_SEED_FIGURES] = {r->best_val_loss, r->best_val_accuracy};
+    const double value[CXR_SEED_FIGURES] = {r->best_val_loss,  r->best_val_accuracy,  r->perturbed_auroc,
+                                            r->perturbed_loss, r->perturbed_accuracy, r->perturbed_balanced_accuracy};
     t->seed[t->count] = seed;
     t->best_epoch[t->count] = r->best_epoch;
     memcpy(t->value[t->count++], value, sizeof value);
@@ -123,7 +124,8 @@ static cxr_status train_all(family *f, cxr_train_result *result, cxr_error *err)
     cxr_status st = CXR_OK;
     if (result == NULL) result = &unused;
     f->table.of = f->opts->seeds;
-    static const char *const names[CXR_SEED_FIGURES] = {"val_loss", "val_accuracy"};
+    static const char *const names[CXR_SEED_FIGURES] = {"val_loss",       "val_accuracy",       "perturbed_auroc",
+                                                        "perturbed_loss", "perturbed_accuracy", "perturbed_balanced"};
     memcpy(f->table.names, names, sizeof names);
     for (int i = 0; i < f->opts->seeds && st == CXR_OK; i++) st = train_seed(f, f->opts->seed + (uint64_t)i, result, err);
     return st == CXR_OK && f->opts->then_distil ? distil(f, result, err) : st;

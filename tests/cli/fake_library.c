@@ -2,6 +2,7 @@
  * that the command line is tested by itself, in milliseconds. FAKE_STATUS: the status (a number of cxr_status) that the next
  * call fails with. FAKE_RAISE: a signal that arrives while it trains or predicts. */
 #include "cxr/cxr.h"
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,7 +142,8 @@ static cxr_status loop(const cxr_hooks *hooks, cxr_train_result *result, cxr_err
 
 cxr_status cxr_train(const cxr_train_opts *o, const cxr_hooks *hooks, cxr_train_result *result, cxr_error *err)
 {
-    cxr_seeds s = {.of = o->seeds, .names = {"val_loss", "val_accuracy"}, .mean = {0.5, 0.75}, .sd = {0.25, 0.125}};
+    cxr_seeds s = {
+        .of = o->seeds, .names = {"val_loss", "val_accuracy"}, .mean = {0.5, 0.75, NAN, NAN, NAN, NAN}, .sd = {0.25, 0.125}};
     print_train(o);
     for (; o->seeds > 1 && s.count < o->seeds; hooks->seeds(hooks->user, &s)) {
         s.seed[s.count] = o->seed + (uint64_t)s.count;
@@ -200,8 +202,17 @@ cxr_status cxr_model_save(const cxr_model *model, const char *path, bool half, c
     return outcome(err);
 }
 
+cxr_status cxr_model_join(cxr_model *m, cxr_model **other, cxr_error *err)
+{
+    if (m->classes != (*other)->classes) return cxr_fail(err, CXR_EDATA, "other classes");
+    (void)printf("joined\n");
+    cxr_model_close(other);
+    return CXR_OK;
+}
+
 void cxr_model_close(cxr_model **m)
 {
+    if (*m == NULL) return;
     free(*m);
     *m = NULL;
 }

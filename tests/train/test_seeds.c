@@ -111,7 +111,8 @@ static void the_table_has_mean_and_deviation(void **state)
     (void)state;
     const cxr_seeds *s = &last_table;
     assert_true(s->count == 2 && s->of == 2 && s->seed[0] == 5 && s->seed[1] == 6);
-    for (int k = 0; k < CXR_SEED_FIGURES; k++) {
+    assert_true(isnan(s->mean[2])); /* nothing was fitted on perturbed images */
+    for (int k = 0; k < 2; k++) {
         const double a = s->value[0][k], b = s->value[1][k];
         assert_true(cxr_close(s->mean[k], 0.5 * (a + b), 1e-15, 1e-12));
         assert_true(cxr_close(s->sd[k], fabs(a - b) / sqrt(2.0), 1e-15, 1e-12)); /* of a sample of two */
@@ -120,13 +121,49 @@ static void the_table_has_mean_and_deviation(void **state)
     double loss = 0, accuracy = 0;
     FILE *f = fopen(toy_path("whole/seeds.csv"), "r");
     assert_true(f != NULL && fgets(line, sizeof line, f) != NULL);
-    assert_string_equal(line, "seed,best_epoch,val_loss,val_accuracy\n");
+    assert_string_equal(
+        line, "seed,best_epoch,val_loss,val_accuracy,perturbed_auroc,perturbed_loss,perturbed_accuracy,perturbed_balanced\n");
     for (int i = 0; i < 3; i++) assert_non_null(fgets(line, sizeof line, f));
     assert_int_equal(sscanf(line, "mean,,%lf,%lf", &loss, &accuracy), 2);
     assert_true(cxr_close(loss, s->mean[0], 0, 1e-8) && cxr_close(accuracy, s->mean[1], 0, 1e-8)); /* nine digits are written */
     assert_true(fgets(line, sizeof line, f) != NULL && sscanf(line, "sd,,%lf,%lf", &loss, &accuracy) == 2);
     assert_true(cxr_close(loss, s->sd[0], 0, 1e-8) && fgets(line, sizeof line, f) == NULL);
     (void)fclose(f);
+}
+
+static int ledger_lines(const char *name)
+{
+    int lines = 0;
+    FILE *f = fopen(toy_path(name), "r");
+    for (int c; f != NULL && (c = fgetc(f)) != EOF;) lines += c == '\n';
+    if (f != NULL) (void)fclose(f);
+    return lines;
+}
+
+/* Each member's run counts the reading; one whose run took other images for validation would be asked what it learned from. */
+static void seeds_are_evaluated_together(void **state)
+{
+    (void)state;
+    static const char *const second[] = {"whole/seed-6/weights/best.safetensors", "other/weights/best.safetensors"};
+    for (int i = 0; i < 2; i++) {
+        cxr_model *m = NULL, *joining = NULL;
+        cxr_metrics *x = NULL;
+        cxr_evaluate_opts o;
+        cxr_evaluate_opts_default(&o);
+        o.data = toy_path("data/train");
+        o.split = "val";
+        must(cxr_model_open(&m, toy_path("whole/seed-5/weights/best.safetensors"), &error));
+        must(cxr_model_open(&joining, toy_path(second[i]), &error));
+        must(cxr_model_join(m, &joining, &error));
+        if (i == 0) must(cxr_evaluate(m, &o, NULL, &x, &error));
+        if (i == 1) assert_int_equal(cxr_evaluate(m, &o, NULL, &x, &error), CXR_EDATA);
+        if (i == 1) assert_non_null(strstr(error.text, "other: its val images"));
+        cxr_metrics_free(&x);
+        cxr_model_close(&m);
+    }
+    assert_int_equal(ledger_lines("whole/seed-5/ledger.csv"), 2); /* with its header */
+    assert_int_equal(ledger_lines("whole/seed-6/ledger.csv"), 2);
+    assert_int_equal(ledger_lines("other/ledger.csv"), 0);
 }
 
 /* In the first seed, in the second, and in the model that learns from them. */
@@ -167,6 +204,9 @@ static void what_is_refused_leaves_nothing(void **state)
     o.seeds = 17; /* more than there may be teachers */
     assert_int_equal(cxr_train(&o, NULL, NULL, &error), CXR_EUSAGE);
     o = two_seeds("refused");
+    o.device = CXR_DEVICE_CUDA; /* the first run finds that out */
+    assert_int_equal(cxr_train(&o, NULL, NULL, &error), CXR_EUNAVAILABLE);
+    o = two_seeds("refused");
     o.weights = toy_path("nowhere.pth");
     assert_int_equal(cxr_train(&o, NULL, NULL, &error), CXR_ENOINPUT);
     assert_false(cxr_path_exists(toy_path("refused")));
@@ -175,9 +215,8 @@ static void what_is_refused_leaves_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(seeds_share_the_split_and_nothing_else),
-        cmocka_unit_test(the_table_has_mean_and_deviation),
-        cmocka_unit_test(stopped_and_resumed_equals_unbroken),
+        cmocka_unit_test(seeds_share_the_split_and_nothing_else), cmocka_unit_test(the_table_has_mean_and_deviation),
+        cmocka_unit_test(seeds_are_evaluated_together),           cmocka_unit_test(stopped_and_resumed_equals_unbroken),
         cmocka_unit_test(what_is_refused_leaves_nothing),
     };
     if (!toy_create()) return 1;
