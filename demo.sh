@@ -38,12 +38,12 @@ if [[ -z $data ]]; then
         mv build/phantoms.part $data
     fi
     echo "Synthetic radiographs in $data. No ImageNet weights are used: all layers are trained from scratch."
-    settings=("${scratch[@]}")
+    settings=(--recipe article "${scratch[@]}")
 elif show cxr fetch-weights; then
-    settings=(--recipe article)
+    settings=(--recipe finetune)
 else
     echo "No ImageNet weights at hand: all layers are trained from scratch, which needs more data to do as well."
-    settings=("${scratch[@]}")
+    settings=(--recipe article "${scratch[@]}")
 fi
 
 step "Train"

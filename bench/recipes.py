@@ -10,6 +10,7 @@ Parts:
   tta     the same runs with views averaged: figures and cost
   sizes   the recipe at other input sizes, the first seed
   labels  few labelled images: from nothing, from FILE, and from a model of other patients' radiographs
+  card    the model that comes with cxr, on test: the figures of models/README.md (--into that file)
   torch   an epoch of the recipe beside PyTorch's, interleaved (needs torch and torchvision)
 
 Runs are kept in OUT and not made again; each reading of the test split stands in their ledgers. --into also writes the tables into
@@ -80,10 +81,10 @@ def train(a, name, *options, weights=None):
 
 
 def evaluate(a, model, out, *options):
-    """The folder of an evaluation, which is made once, and the seconds that it took when it was."""
+    """Figures of an evaluation, which is made once; the seconds that it took are kept beside them. model None: cxr's own."""
     began = time.monotonic()
     if not os.path.exists(os.path.join(out, "metrics.json")):
-        command = [a.cxr, "evaluate", "--model", model, a.data, "--threads", a.threads, "--out", out, "--quiet", *options]
+        command = [a.cxr, "evaluate", *(["--model", model] if model else []), a.data, "--threads", a.threads, "--out", out, "--quiet", *options]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         with open(os.path.join(out, "seconds"), "w") as f:
             print(time.monotonic() - began, file=f)
@@ -127,7 +128,7 @@ def spread(values):
 
 def images_of(out):
     with open(os.path.join(out, "metrics.json")) as f:
-        return json.load(f)["images"]
+        return json.load(f)["n"]
 
 
 def interval(low, high):
@@ -172,7 +173,7 @@ def seeds(a):
 
 def tta(a):
     table, alone = Table("views", *FIGURES, "time"), None
-    for views in ("none", "flip", "multi"):
+    for views in ("none", "flip", "scales", "crops"):
         rows, took = [], []
         for seed in a.seeds:
             run = seed_run(a, seed)
@@ -258,7 +259,27 @@ def torch(a):
     return table
 
 
-PARTS = {f.__name__: f for f in (search, seeds, tta, sizes, labels, torch)}
+def hanley(auc, positives, negatives, z=1.959964):
+    """95 % interval of an area under the ROC curve (Hanley, McNeil 1982)."""
+    q1, q2 = auc / (2 - auc), 2 * auc * auc / (1 + auc)
+    se = math.sqrt((auc * (1 - auc) + (positives - 1) * (q1 - auc * auc) + (negatives - 1) * (q2 - auc * auc)) / (positives * negatives))
+    return auc - z * se, min(1.0, auc + z * se)
+
+
+def card(a):
+    out = os.path.join(a.out, "card")
+    figures = evaluate(a, None, out)
+    with open(os.path.join(out, "predictions.csv"), newline="") as f:
+        counts = {label: sum(r["label"] == label for r in rows) for rows in [list(csv.DictReader(f))] for label in ("NORMAL", "PNEUMONIA")}
+    of = {"accuracy": sum(counts.values()), "sensitivity": counts["PNEUMONIA"], "specificity": counts["NORMAL"]}
+    table = Table("figure", "on the 624 test images", "95 %")
+    for name, n in of.items():
+        table.row(name, f"{figures[name]:.4f}", interval(*wilson(figures[name], n)))
+    table.row("AUROC", f"{figures['auroc']:.4f}", interval(*hanley(figures["auroc"], counts["PNEUMONIA"], counts["NORMAL"])))
+    return table
+
+
+PARTS = {f.__name__: f for f in (search, seeds, tta, sizes, labels, card, torch)}
 
 
 def main():

@@ -1,8 +1,10 @@
 #!/bin/bash
-# check_documents.sh BINDIR SOURCE: every cxr command in the ```sh blocks of README.md and docs/*.md is accepted: its verb,
-# options, values and operands. They run against the stand-in, in an empty folder.
+# check_documents.sh BINDIR SOURCE: every cxr command in the ```sh blocks of README.md, models/README.md and docs/*.md is accepted: its verb,
+# options, values and operands. They run against the stand-in, in an empty folder; the model that comes with cxr lies beside it.
 set -u
-PATH=$1:$PATH
+program=$(mktemp -d)
+cp "$1/cxr" "$program" && mkdir "$program/models" && touch "$program/models/cxr-pneumonia-resnet18.safetensors" || exit 1
+PATH=$program:$PATH
 export HOME=/home/someone TERM=dumb
 count=0 failed=0
 cd "$(mktemp -d)" && mkdir new chest_xray && touch new/a.jpeg || exit 1
@@ -20,6 +22,7 @@ done < <(awk '/^```/ { block = ($0 == "```sh"); next }
                   print FILENAME ":" line; line = ""; next
               }
               line != "" { line = line $0; if (!sub(/\\$/, "", line)) { print FILENAME ":" line; line = "" } }' \
-    "$2"/README.md "$2"/docs/*.md)
+    "$2"/README.md "$2"/models/README.md "$2"/docs/*.md)
 echo "$count commands"
+rm -rf "$program"
 [[ $failed == 0 && $count -gt 0 ]]
