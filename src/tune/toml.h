@@ -18,8 +18,9 @@ typedef struct cxr_toml {
     json_t *lines; /* object: where "key" and "table.key" and so on stand in the file, from 1 */
 } cxr_toml;
 
-/* `name` is for sentences. CXR_ELIMIT over a cap; CXR_EDATA names the line of what is no TOML, and of what no setting can be:
- * dates, numbers that are not finite, text or keys with a NUL. Free with cxr_toml_free. */
+/* `name` is for sentences. CXR_ELIMIT over a cap; CXR_EDATA names the line of what is no TOML, of a byte that is no printable
+ * ASCII (strings have escapes for it), and of what no setting can be: dates, numbers that are not finite, text or keys with a
+ * NUL. Free with cxr_toml_free. */
 CXR_MUST_CHECK cxr_status cxr_toml_parse(cxr_toml *out, const char *text, size_t len, const char *name, cxr_error *err);
 void cxr_toml_free(cxr_toml *t);
 /* The line of a dotted key, or 0. */

@@ -71,7 +71,10 @@ static void what_is_no_toml_is_refused(void **state)
     static const char binary[] = "\x7f"
                                  "ELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0>\0";
     refuse(binary, sizeof binary - 1, CXR_EDATA, "line 1: ");
-    refuse("\0", 1, CXR_EDATA, "line 1: ");
+    refuse("\0", 1, CXR_EDATA, "line 1: byte 0 is");
+    refuse("a = 1\r\n[\4b]\n", 12, CXR_EDATA, "line 2: byte 4 is");
+    refuse("# \xc3\xa9", 4, CXR_EDATA, "line 1: byte 195 is");
+    refuse("# \x7f", 3, CXR_EDATA, "line 1: byte 127 is");
 }
 
 /* `count` times `unit` between `head` and `tail`; to be freed. */
