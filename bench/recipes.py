@@ -93,11 +93,11 @@ def evaluate(a, model, out, *options):
     return {k: m[k]["value"] for k in FIGURES}
 
 
-def perturbed(a, run):
+def perturbed(a, run, which="best"):
     """Figures of validation by perturbation, "none" being validation as it is; "mean", "worst" and "pooled" are over all."""
-    out = os.path.join(run, "perturbed")
+    out, model = os.path.join(run, f"perturbed-{which}"), os.path.join(run, "weights", f"{which}.safetensors")
     if not os.path.exists(os.path.join(out, "robustness.csv")):
-        command = [a.cxr, "evaluate", "--model", best(run), a.data, "--split", "val", "--split-file", os.path.join(run, "split.csv"),
+        command = [a.cxr, "evaluate", "--model", model, a.data, "--precision", "auto", "--split", "val", "--split-file", os.path.join(run, "split.csv"),
                    "--robustness", "--threads", a.threads, "--out", out, "--quiet"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     with open(os.path.join(out, "robustness.csv"), newline="") as f:
@@ -142,7 +142,7 @@ def search(a):
                   "mean balanced accuracy", "mean loss")
     for name, options in SEARCH.items():
         run = train(a, f"search-{name}", "--recipe", "article", *BASE, *options)
-        rows = perturbed(a, run)
+        rows = perturbed(a, run, "last")
         table.row(name, f"`{' '.join(options)}`", *(f"{rows['none'][k]:.4f}" for k in ("accuracy", "auroc")),
                   *(f"{rows[k]['auroc']:.4f}" for k in ("mean", "worst", "pooled")),
                   *(f"{rows['mean'][k]:.4f}" for k in ("balanced_accuracy", "loss")))
