@@ -126,6 +126,7 @@ typedef struct watch {
     int phases;      /* that the log says have begun */
     int epochs;
     double val_loss[8];
+    bool copies; /* the checkpoint, as it is when the second phase begins */
 } watch;
 
 static void see_step(void *user, const cxr_progress *p)
@@ -146,10 +147,20 @@ static void see_epoch(void *user, const cxr_epoch *e)
     if (w->epochs < 8) w->val_loss[w->epochs++] = e->val_loss;
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    cxr_buf file;
+    must(cxr_buf_read(&file, from, 1u << 30, &error));
+    must(cxr_file_write(to, file.data, file.len, &error));
+    cxr_buf_free(&file);
+}
+
 static void see_line(void *user, cxr_level level, const char *line)
 {
+    watch *w = user;
     (void)level;
-    ((watch *)user)->phases += strncmp(line, "from epoch ", 11) == 0;
+    if (strncmp(line, "from epoch ", 11) != 0) return;
+    if (++w->phases == 2 && w->copies) copy_file(toy_path("run/checkpoint.safetensors"), toy_path("between"));
 }
 
 static cxr_hooks watching(watch *w)
@@ -237,6 +248,24 @@ static void stopped_in_any_phase_equals_unbroken(void **state)
     cxr_train_opts o = staged();
     static const int places[] = {3, 6, 8, 12}; /* in a phase, and between two */
     resumed_equals("staged", &o, places, 4);
+}
+
+/* A run that dies between two phases leaves a checkpoint in which the second has not begun. */
+static void killed_between_phases_equals_unbroken(void **state)
+{
+    (void)state;
+    cxr_train_opts o = staged();
+    watch w = {.copies = true};
+    const cxr_hooks hooks = watching(&w);
+    o.checkpoint_seconds = 0; /* written after each epoch */
+    must(cxr_train(&o, &hooks, NULL, &error));
+    copy_file(toy_path("between"), toy_path("run/checkpoint.safetensors"));
+    assert_int_equal(unlink(toy_path("run/weights/best.safetensors")), 0);
+    assert_int_equal(unlink(toy_path("run/weights/last.safetensors")), 0);
+    must(cxr_resume(toy_path("run"), 0, NULL, NULL, &error));
+    move("killed");
+    same_params("staged", "killed", "best");
+    same_params("staged", "killed", "last");
 }
 
 /* The same with kept features, whose feed and store belong to a cut and a size. */
@@ -417,6 +446,7 @@ int main(void)
         cmocka_unit_test(bad_phases_are_named),
         cmocka_unit_test(features_are_kept_where_something_is_frozen),
         cmocka_unit_test(stopped_in_any_phase_equals_unbroken),
+        cmocka_unit_test(killed_between_phases_equals_unbroken),
         cmocka_unit_test(kept_features_follow_the_cut),
         cmocka_unit_test(what_is_frozen_stays_until_its_phase),
         cmocka_unit_test(the_best_epoch_has_the_final_size),
