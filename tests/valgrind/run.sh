@@ -16,5 +16,5 @@ check() {
 }
 
 "$cxr" phantom --out data --train 8 --val 16 --test 1 --size 64 >/dev/null
-check train data --weights none --freeze layer3 --head 8 --size 32 --batch-size 8 --epochs 1 --threads 1 --out run --quiet
+check train data --recipe article --fit val --weights none --freeze layer3 --head 8 --size 32 --batch-size 8 --epochs 1 --threads 1 --out run --quiet
 check predict --model run/weights/last.safetensors data/test/NORMAL --threads 1
