@@ -213,10 +213,10 @@ const cxr_command cxr_command_evaluate = {
         "table has the figures of one way, the first those of the images as they are; below stand their mean, the worst of "
         "each, and those of all predictions as one set.",
     .examples = {{"figures on the test split, also as files",
-                  "cxr evaluate --model runs/finetune/weights/best.safetensors chest_xray --out runs/article/test"},
+                  "cxr evaluate --model runs/finetune/weights/best.safetensors chest_xray --out runs/finetune/test"},
                  {"the validation images that a run carved out of train/",
                   "cxr evaluate --model runs/finetune/weights/best.safetensors chest_xray --split val --split-file "
-                  "runs/article/split.csv"}},
+                  "runs/finetune/split.csv"}},
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .operand_min = 1,

@@ -81,9 +81,9 @@ const cxr_command cxr_command_quantize = {
              "status 65 and nothing is written. The test images are not read.",
     .examples = {{"a run's best model, measured on the run's own validation images",
                   "cxr quantize --model runs/finetune/weights/best.safetensors chest_xray --out "
-                  "runs/article/weights/int8.safetensors"},
+                  "runs/finetune/weights/int8.safetensors"},
                  {"then, many images fast",
-                  "cxr predict --model runs/article/weights/int8.safetensors --precision int8 chest_xray/test"}},
+                  "cxr predict --model runs/finetune/weights/int8.safetensors --precision int8 chest_xray/test"}},
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .operand_min = 1,

@@ -172,6 +172,13 @@ static void figures(cxr_metrics *m, const cxr_predictions *p, scored *scratch)
     }
 }
 
+double cxr_metrics_value(const cxr_metrics *m, const char *name)
+{
+    int f = 0;
+    while (f < CXR_METRICS - 1 && strcmp(m->names[f], name) != 0) f++;
+    return m->value[f];
+}
+
 cxr_status cxr_metrics_compute(cxr_metrics **out, const cxr_predictions *p, int positive, double threshold, cxr_error *err)
 {
     *out = NULL;

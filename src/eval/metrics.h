@@ -20,4 +20,6 @@ typedef struct cxr_predictions {
  * [2^-23, 1 - 2^-23]. CXR_EDATA: no image, a label out of range, a probability that is NaN or outside 0..1. */
 CXR_MUST_CHECK cxr_status cxr_metrics_compute(cxr_metrics **out, const cxr_predictions *p, int positive, double threshold,
                                               cxr_error *err);
+/* The figure of that name, one of m->names. */
+double cxr_metrics_value(const cxr_metrics *m, const char *name);
 #endif

@@ -43,13 +43,6 @@ static cxr_status fit(cxr_scored *out, cxr_model *m, const cxr_train_opts *o, co
     return st;
 }
 
-static double figure(const cxr_metrics *m, const char *name)
-{
-    int f = 0;
-    while (f < CXR_METRICS - 1 && strcmp(m->names[f], name) != 0) f++;
-    return m->value[f];
-}
-
 static cxr_status report(const char *folder, const cxr_model *m, const cxr_scored *s, cxr_train_result *result, cxr_error *err)
 {
     result->temperature = m->temperature;
@@ -59,10 +52,10 @@ static cxr_status report(const char *folder, const cxr_model *m, const cxr_score
     cxr_status st = cxr_robustness_compute(&r, &s->all, m->positive, m->threshold, err);
     if (st == CXR_OK) st = cxr_write_robustness(folder, r, err);
     if (st == CXR_OK) {
-        result->perturbed_auroc = figure(r->pooled, "auroc");
-        result->perturbed_loss = figure(r->pooled, "loss");
-        result->perturbed_accuracy = figure(r->pooled, "accuracy");
-        result->perturbed_balanced_accuracy = figure(r->pooled, "balanced_accuracy");
+        result->perturbed_auroc = cxr_metrics_value(r->pooled, "auroc");
+        result->perturbed_loss = cxr_metrics_value(r->pooled, "loss");
+        result->perturbed_accuracy = cxr_metrics_value(r->pooled, "accuracy");
+        result->perturbed_balanced_accuracy = cxr_metrics_value(r->pooled, "balanced_accuracy");
     }
     cxr_robustness_free(&r);
     return st;

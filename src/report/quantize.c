@@ -7,7 +7,6 @@
 #include "report/run.h"
 #include "report/score.h"
 #include <math.h>
-#include <string.h>
 
 #define IMAGES_MAX 65536
 
@@ -85,9 +84,7 @@ static cxr_status auroc(double *out, const cxr_model *m, const cxr_scored *s, cx
 {
     cxr_metrics *x = NULL;
     const cxr_status st = cxr_metrics_compute(&x, &s->all, m->positive, m->threshold, err);
-    *out = (double)NAN;
-    for (int i = 0; st == CXR_OK && i < CXR_METRICS; i++)
-        if (strcmp(x->names[i], "auroc") == 0) *out = x->value[i];
+    *out = st == CXR_OK ? cxr_metrics_value(x, "auroc") : (double)NAN;
     cxr_metrics_free(&x);
     return st;
 }

@@ -19,11 +19,6 @@ typedef struct family {
     cxr_seeds table;
 } family;
 
-static char *seed_file(const family *f, uint64_t seed, const char *name)
-{
-    return cxr_mem_printf("%s/seed-%" PRIu64 "/%s", f->folder, seed, name);
-}
-
 static char *own_file(const family *f, const char *name)
 {
     return cxr_path_join(f->folder, name);
@@ -32,6 +27,14 @@ static char *own_file(const family *f, const char *name)
 char *cxr_seed_folder(const char *folder, uint64_t seed)
 {
     return cxr_mem_printf("%s/seed-%" PRIu64, folder, seed);
+}
+
+static char *seed_file(const family *f, uint64_t seed, const char *name)
+{
+    char *folder = cxr_seed_folder(f->folder, seed);
+    char *path = folder == NULL ? NULL : cxr_path_join(folder, name);
+    cxr_mem_free(folder);
+    return path;
 }
 
 /* ---- The table ---- */

@@ -10,6 +10,7 @@
 #include "compare.h"
 #include "eval/fit.h"
 #include "model/model.h"
+#include "predictions.h"
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -19,31 +20,6 @@
 #define TOLERANCE 1e-6
 
 static const char *const names[] = {"a", "b", "c", "d"};
-
-static cxr_predictions load(const json_t *c)
-{
-    const json_t *label = json_object_get(c, "label"), *probability = json_object_get(c, "probability");
-    cxr_predictions p = {
-        .n = json_array_size(label), .classes = (int)json_integer_value(json_object_get(c, "classes")), .class_names = names};
-    p.path = calloc(p.n, sizeof *p.path);
-    p.label = calloc(p.n, sizeof *p.label);
-    p.probability = calloc(json_array_size(probability), sizeof *p.probability);
-    assert_true(p.path != NULL && p.label != NULL && p.probability != NULL);
-    for (size_t i = 0; i < p.n; i++) {
-        p.path[i] = "x.jpg";
-        p.label[i] = (int)json_integer_value(json_array_get(label, i));
-    }
-    for (size_t i = 0; i < json_array_size(probability); i++)
-        p.probability[i] = (float)json_number_value(json_array_get(probability, i));
-    return p;
-}
-
-static void drop(cxr_predictions *p)
-{
-    free(p->path);
-    free(p->label);
-    free(p->probability);
-}
 
 static void check_temperature(const json_t *c, const cxr_predictions *p)
 {
@@ -90,12 +66,12 @@ static void fits_equal_the_references(void **state)
     int two = 0, several = 0;
     json_array_foreach(cases, i, c)
     {
-        cxr_predictions p = load(c);
+        cxr_predictions p = load_predictions(c);
         check_temperature(c, &p);
         if (p.classes == 2) check_threshold(c, &p);
         two += p.classes == 2;
         several += json_integer_value(json_object_get(c, "sets")) > 1;
-        drop(&p);
+        drop_predictions(&p);
     }
     assert_true(i >= 60 && two >= 30 && several >= 12);
 }
@@ -149,7 +125,7 @@ static void tempering_is_the_same(void **state)
 
 static void every_allocation_can_fail(void **state)
 {
-    cxr_predictions p = load(json_array_get(json_object_get(*state, "cases"), 0));
+    cxr_predictions p = load_predictions(json_array_get(json_object_get(*state, "cases"), 0));
     bool fired = true;
     for (long n = 0; fired; n++) {
         double t, threshold;
@@ -160,7 +136,7 @@ static void every_allocation_can_fail(void **state)
         cxr_mem_fail_at(-1);
         assert_int_equal(st, fired ? CXR_ENOMEM : CXR_OK);
     }
-    drop(&p);
+    drop_predictions(&p);
 }
 
 static int open_fixture(void **state)

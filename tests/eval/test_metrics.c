@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "eval/metrics.h"
 #include "model/model.h"
+#include "predictions.h"
 #include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
@@ -22,33 +23,6 @@ static bool agrees(double got, const json_t *want)
 {
     if (json_is_null(want)) return isnan(got);
     return json_is_number(want) && fabs(got - json_number_value(want)) <= TOLERANCE * fmax(1.0, fabs(got));
-}
-
-static cxr_predictions load(const json_t *c)
-{
-    const json_t *label = json_object_get(c, "label"), *probability = json_object_get(c, "probability");
-    cxr_predictions p = {.n = json_array_size(label),
-                         .classes = (int)json_integer_value(json_object_get(c, "classes")),
-                         .class_names = class_names};
-    p.path = calloc(p.n, sizeof *p.path);
-    p.label = calloc(p.n, sizeof *p.label);
-    p.probability = calloc(json_array_size(probability), sizeof *p.probability);
-    assert_true(p.path != NULL && p.label != NULL && p.probability != NULL);
-    assert_int_equal(json_array_size(probability), p.n * (size_t)p.classes);
-    for (size_t i = 0; i < p.n; i++) {
-        p.path[i] = "x.jpg";
-        p.label[i] = (int)json_integer_value(json_array_get(label, i));
-    }
-    for (size_t i = 0; i < json_array_size(probability); i++)
-        p.probability[i] = (float)json_number_value(json_array_get(probability, i));
-    return p;
-}
-
-static void drop(cxr_predictions *p)
-{
-    free(p->path);
-    free(p->label);
-    free(p->probability);
 }
 
 static int wrong_confusion(const cxr_metrics *m, const json_t *rows)
@@ -82,7 +56,7 @@ static void equal_to_scikit_learn(void **state)
     assert_true(json_array_size(cases) > 100);
     json_array_foreach(cases, i, c)
     {
-        cxr_predictions p = load(c);
+        cxr_predictions p = load_predictions(c);
         cxr_metrics *m;
         cxr_error err = {0};
         assert_int_equal(cxr_metrics_compute(&m, &p, (int)json_integer_value(json_object_get(c, "positive")),
@@ -93,7 +67,7 @@ static void equal_to_scikit_learn(void **state)
         for (int f = 0; f < CXR_METRICS; f++) wrong += wrong_figure(m, f, c);
         cxr_metrics_free(&m);
         assert_null(m);
-        drop(&p);
+        drop_predictions(&p);
     }
     assert_int_equal(wrong, 0);
 }

@@ -7,7 +7,7 @@ command -v valgrind >/dev/null || exit 77
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
-# Set, so that the program does not start itself again outside valgrind.
+# valgrind runs one thread at a time: one that spins keeps the others waiting.
 export OMP_WAIT_POLICY=passive
 
 check() {
