@@ -76,6 +76,13 @@ static void print_figure(double v)
         (void)printf("  %8.4f", v);
 }
 
+static void print_interval(const double ci[2])
+{
+    char text[40] = "-";
+    if (!isnan(ci[0])) (void)snprintf(text, sizeof text, "%.4f to %.4f", ci[0], ci[1]);
+    (void)printf("  %16s", text);
+}
+
 static void print_head(const cxr_model *model, const cxr_metrics *m)
 {
     (void)printf("images             %9zu\n", m->n);
@@ -87,14 +94,13 @@ static void print_head(const cxr_model *model, const cxr_metrics *m)
 static void print_figures(const cxr_model *model, const cxr_metrics *m)
 {
     print_head(model, m);
-    if (m->classes > 2) {
-        (void)printf("%-17s  %8s", "", "macro");
-        for (int k = 0; k < m->classes; k++) (void)printf("  %8.8s", cxr_model_class_name(model, k));
-        (void)putchar('\n');
-    }
+    (void)printf("%-17s  %8s  %16s", "", m->classes > 2 ? "macro" : "", "95 % interval");
+    for (int k = 0; m->classes > 2 && k < m->classes; k++) (void)printf("  %8.8s", cxr_model_class_name(model, k));
+    (void)putchar('\n');
     for (int i = 0; i < CXR_METRICS; i++) {
         (void)printf("%-17s", m->names[i]);
         print_figure(m->value[i]);
+        print_interval(m->ci95[i]);
         for (int k = 0; m->per_class[i] != NULL && k < m->classes; k++) print_figure(m->per_class[i][k]);
         (void)putchar('\n');
         if (i == 0 && m->positive >= 0 && m->threshold != 0.5) {
@@ -205,8 +211,9 @@ const cxr_command cxr_command_evaluate = {
     .synopsis = {"[OPTION]... DATA"},
     .about =
         "Prints a model's figures on one split of DATA, which is laid out as for cxr train: accuracy, balanced accuracy, "
-        "sensitivity, specificity, predictive values, F1, areas under the ROC and the precision-recall curve, loss, and the "
-        "confusion matrix. Preprocessing, classes and threshold come from the model file. Classes are matched by name; a "
+        "sensitivity, specificity, predictive values, F1, areas under the ROC and the precision-recall curve, loss, Matthews' "
+        "correlation, Brier score and calibration error, each with its 95 % interval, and the confusion matrix. "
+        "Preprocessing, classes and threshold come from the model file. Classes are matched by name; a "
         "class that the model does not know stops.\n\n"
         "With --robustness every image is also shown to the model in 20 fixed ways that leave it readable: other contrast, "
         "brightness and gamma, another frame, rotated, noisy, as a poor JPEG, coarser, with a black border. Each row of the "

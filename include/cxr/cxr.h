@@ -381,7 +381,7 @@ CXR_API CXR_MUST_CHECK cxr_status cxr_predict(const cxr_model *model, const char
 
 /* ---- Evaluation ---- */
 
-#define CXR_METRICS 10
+#define CXR_METRICS 13
 
 typedef struct cxr_metrics {
     size_t n;
@@ -389,11 +389,12 @@ typedef struct cxr_metrics {
     int positive;                   /* index of the positive class; -1 with more than two classes */
     double threshold;               /* of the positive class's probability; two classes */
     const char *names[CXR_METRICS]; /* accuracy, balanced_accuracy, sensitivity, specificity, ppv, npv, f1, auroc,
-                                             auprc, loss */
+                                             auprc, loss, mcc, brier, ece */
     double value[CXR_METRICS];      /* two classes: of the positive class; more: macro mean; NaN when undefined */
     double *per_class[CXR_METRICS]; /* more than two classes: `classes` values one-vs-rest, or NULL */
     uint64_t *confusion;            /* classes x classes, row = true class */
     double accuracy_at_half;        /* with two classes that of threshold 0.5; else the accuracy */
+    double ci95[CXR_METRICS][2];    /* low and high end of `value`'s 95 % interval; NaN when undefined, and in cxr_robustness */
 } cxr_metrics;
 
 typedef struct cxr_evaluate_opts {
@@ -412,11 +413,12 @@ CXR_API void cxr_metrics_free(cxr_metrics **m);
 
 /* Figures of a model on the same images changed in fixed ways: docs/evaluation.md lists them. */
 typedef struct cxr_robustness {
-    int count;                                    /* of the ways; the first is "none" */
-    const char **names;                           /* of each; static texts */
-    cxr_metrics **each;                           /* of each */
-    cxr_metrics *pooled;                          /* of all predictions as one set */
-    double mean[CXR_METRICS], worst[CXR_METRICS]; /* over the ways; of the loss the worst is the largest, else the least */
+    int count;           /* of the ways; the first is "none" */
+    const char **names;  /* of each; static texts */
+    cxr_metrics **each;  /* of each */
+    cxr_metrics *pooled; /* of all predictions as one set */
+    double mean[CXR_METRICS],
+        worst[CXR_METRICS]; /* over the ways; of loss, brier and ece the worst is the largest, else the least */
 } cxr_robustness;
 
 /* As cxr_evaluate(); opts->out receives robustness.csv and robustness.json. Each image is decoded once. */

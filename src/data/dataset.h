@@ -58,7 +58,7 @@ CXR_MUST_CHECK cxr_status cxr_dataset_split(cxr_dataset *d, double val_fraction,
  * CXR_EUSAGE: fewer images than classes, or more than there are. */
 CXR_MUST_CHECK cxr_status cxr_dataset_thin(cxr_dataset *d, size_t images, uint64_t seed, cxr_split_report *report,
                                            cxr_error *err);
-/* `path,label,split,group` with a header, RFC 4180. read: sets each sample's split by key; a sample the file lacks gets
+/* `path,label,split,group` with a header, RFC 4180. read: sets each sample's split, and its group where the file has one, by key; a sample the file lacks gets
  * CXR_SPLIT_NONE; a key the data set lacks, or another label, is CXR_EDATA. */
 CXR_MUST_CHECK cxr_status cxr_split_write(const cxr_dataset *d, const char *path, cxr_error *err);
 CXR_MUST_CHECK cxr_status cxr_split_read(cxr_dataset *d, const char *path, cxr_error *err);

@@ -66,6 +66,22 @@ static cxr_status read_rows(const cxr_dataset *d, const cxr_csv *csv, const char
     return CXR_OK;
 }
 
+/* The file knows the rule by which the run told patients. */
+static cxr_status take_groups(cxr_dataset *d, const cxr_csv *csv, cxr_error *err)
+{
+    const int key = cxr_csv_column(csv, "path"), group = cxr_csv_column(csv, "group");
+    for (size_t r = 1; group >= 0 && r < csv->row_count; r++) {
+        char **row = csv->rows[r];
+        cxr_sample *s = bsearch(row[key], d->samples, d->count, sizeof *d->samples, key_order);
+        if (s == NULL || *row[group] == '\0' || strcmp(s->group, row[group]) == 0) continue;
+        char *name = cxr_mem_strdup(row[group]);
+        if (name == NULL) return cxr_mem_fail(err, "a group's name");
+        cxr_mem_free(s->group);
+        s->group = name;
+    }
+    return CXR_OK;
+}
+
 cxr_status cxr_split_read(cxr_dataset *d, const char *path, cxr_error *err)
 {
     cxr_csv csv;
@@ -74,6 +90,7 @@ cxr_status cxr_split_read(cxr_dataset *d, const char *path, cxr_error *err)
     cxr_split *splits = cxr_mem_new(d->count, sizeof *splits);
     bool *seen = cxr_mem_new(d->count, sizeof *seen);
     st = splits == NULL || seen == NULL ? cxr_mem_fail(err, path) : read_rows(d, &csv, path, splits, seen, err);
+    if (st == CXR_OK) st = take_groups(d, &csv, err);
     for (size_t i = 0; st == CXR_OK && i < d->count; i++) d->samples[i].split = seen[i] ? splits[i] : CXR_SPLIT_NONE;
     cxr_mem_free(splits);
     cxr_mem_free(seen);

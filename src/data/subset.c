@@ -9,8 +9,9 @@ cxr_status cxr_subset_open(cxr_subset *out, const cxr_dataset *d, cxr_split spli
     const size_t room = split == CXR_SPLIT_NONE ? d->count : cxr_dataset_count(d, split, -1);
     *out = (cxr_subset){.paths = cxr_mem_new(room, sizeof *out->paths),
                         .keys = cxr_mem_new(room, sizeof *out->keys),
+                        .groups = cxr_mem_new(room, sizeof *out->groups),
                         .labels = cxr_mem_new(room, sizeof *out->labels)};
-    if (out->paths == NULL || out->keys == NULL || out->labels == NULL) {
+    if (out->paths == NULL || out->keys == NULL || out->groups == NULL || out->labels == NULL) {
         cxr_subset_close(out);
         return cxr_mem_fail(err, "the list of images");
     }
@@ -19,6 +20,7 @@ cxr_status cxr_subset_open(cxr_subset *out, const cxr_dataset *d, cxr_split spli
         if (split != CXR_SPLIT_NONE && s->split != split) continue;
         out->paths[out->count] = s->path;
         out->keys[out->count] = s->key;
+        out->groups[out->count] = s->group;
         out->labels[out->count++] = s->label;
     }
     return CXR_OK;
@@ -58,6 +60,7 @@ void cxr_subset_close(cxr_subset *s)
 {
     cxr_mem_free(s->paths);
     cxr_mem_free(s->keys);
+    cxr_mem_free(s->groups);
     cxr_mem_free(s->labels);
     cxr_mem_free(s->contents);
     *s = (cxr_subset){0};

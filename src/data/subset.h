@@ -5,7 +5,7 @@
 #include "data/dataset.h"
 
 typedef struct cxr_subset {
-    const char **paths, **keys;
+    const char **paths, **keys, **groups;
     int *labels;
     char (*contents)[65]; /* SHA-256 of each file, "" of one that cannot be read; NULL until cxr_subset_read */
     size_t count;

@@ -1,17 +1,13 @@
-/* Figures from probabilities and labels. Counts come from the confusion matrix, ranking figures from one descending walk over
- * sorted scores. Sums are in double; scikit-learn's definitions, except that an undefined figure is NaN and not 0. */
+/* What may be measured, and the figures as the caller gets them. Their definitions are in eval/figures.c, their intervals in
+ * eval/interval.c and eval/bootstrap.c. */
 #include "eval/metrics.h"
 #include "base/mem.h"
+#include "eval/bootstrap.h"
+#include "eval/figures.h"
+#include "eval/interval.h"
 #include "model/model.h"
-#include <float.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-
-enum { ACCURACY, BALANCED_ACCURACY, SENSITIVITY, SPECIFICITY, PPV, NPV, F1, AUROC, AUPRC, LOSS };
-
-static const char *const names[CXR_METRICS] = {
-    "accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "auroc", "auprc", "loss"};
 
 static cxr_status check(const cxr_predictions *p, int positive, double threshold, cxr_error *err)
 {
@@ -39,24 +35,11 @@ static bool reserve(cxr_metrics *m)
     const size_t classes = (size_t)m->classes;
     m->confusion = cxr_mem_new(classes, classes * sizeof *m->confusion);
     bool ok = m->confusion != NULL;
-    for (int f = SENSITIVITY; ok && m->classes > 2 && f <= AUPRC; f++) {
+    for (int f = CXR_SENSITIVITY; ok && m->classes > 2 && f <= CXR_AUPRC; f++) {
         m->per_class[f] = cxr_mem_new(classes, sizeof *m->per_class[f]);
         ok = m->per_class[f] != NULL;
     }
     return ok;
-}
-
-static void count(cxr_metrics *m, const cxr_predictions *p)
-{
-    for (size_t i = 0; i < p->n; i++) {
-        const int decided = cxr_decide(p->probability + i * (size_t)p->classes, p->classes, m->positive, m->threshold);
-        m->confusion[p->label[i] * p->classes + decided]++;
-    }
-}
-
-static double ratio(uint64_t part, uint64_t whole)
-{
-    return whole > 0 ? (double)part / (double)whole : (double)NAN;
 }
 
 static double accuracy_at(const cxr_predictions *p, int positive, double threshold)
@@ -64,112 +47,23 @@ static double accuracy_at(const cxr_predictions *p, int positive, double thresho
     uint64_t right = 0;
     for (size_t i = 0; i < p->n; i++)
         right += cxr_decide(p->probability + i * (size_t)p->classes, p->classes, positive, threshold) == p->label[i];
-    return ratio(right, p->n);
+    return (double)right / (double)p->n;
 }
 
-/* The figures of class k against the rest that the confusion matrix decides, into out[SENSITIVITY..F1]. */
-static void one_vs_rest(const cxr_metrics *m, int k, double out[CXR_METRICS])
+static cxr_status measure(cxr_metrics *m, const cxr_predictions *p, cxr_error *err)
 {
-    const uint64_t tp = m->confusion[k * m->classes + k];
-    uint64_t actual = 0, called = 0; /* the sums of its row and of its column */
-    for (int j = 0; j < m->classes; j++) {
-        actual += m->confusion[k * m->classes + j];
-        called += m->confusion[j * m->classes + k];
+    cxr_figures t = {0};
+    uint32_t *once = cxr_mem_new(p->n, sizeof *once);
+    cxr_status st = once == NULL || !reserve(m) ? cxr_mem_fail(err, "the metrics")
+                                                : cxr_figures_open(&t, p, m->positive, m->threshold, err);
+    if (st == CXR_OK) {
+        for (size_t i = 0; i < p->n; i++) once[i] = 1;
+        cxr_figures_measure(&t, once, m->confusion, m->value, m->per_class);
+        m->accuracy_at_half = accuracy_at(p, m->positive, 0.5);
     }
-    const uint64_t tn = m->n - actual - called + tp;
-    out[SENSITIVITY] = ratio(tp, actual);
-    out[SPECIFICITY] = ratio(tn, m->n - actual);
-    out[PPV] = ratio(tp, called);
-    out[NPV] = ratio(tn, m->n - called);
-    out[F1] = ratio(2 * tp, actual + called);
-}
-
-/* Accuracy, and balanced accuracy: the mean recall of the classes that occur, as balanced_accuracy_score. */
-static void overall(cxr_metrics *m)
-{
-    uint64_t right = 0;
-    double recalls = 0.0;
-    int present = 0;
-    for (int k = 0; k < m->classes; k++) {
-        const uint64_t *row = m->confusion + k * m->classes;
-        uint64_t actual = 0;
-        for (int j = 0; j < m->classes; j++) actual += row[j];
-        right += row[k];
-        if (actual == 0) continue;
-        recalls += ratio(row[k], actual);
-        present++;
-    }
-    m->value[ACCURACY] = ratio(right, m->n);
-    m->value[BALANCED_ACCURACY] = recalls / present;
-}
-
-typedef struct scored {
-    float score;
-    bool positive;
-} scored;
-
-static int by_falling_score(const void *a, const void *b)
-{
-    const float x = ((const scored *)a)->score, y = ((const scored *)b)->score;
-    return (x < y) - (x > y);
-}
-
-/* The area under the ROC by trapezia, which gives ties half a rank (roc_auc_score), and the precision averaged over steps of
- * recall (average_precision_score): one step of both curves for each distinct score. */
-static void rank(scored *s, size_t n, double out[CXR_METRICS])
-{
-    qsort(s, n, sizeof *s, by_falling_score);
-    double area = 0.0, precision = 0.0;
-    size_t tp = 0;
-    for (size_t i = 0, next; i < n; i = next) {
-        const size_t before = tp;
-        for (next = i; next < n && s[next].score == s[i].score; next++) tp += s[next].positive;
-        const size_t gained = tp - before, false_positives = next - i - gained;
-        area += (double)false_positives * ((double)before + (double)tp) / 2.0;
-        precision += (double)gained * ((double)tp / (double)next);
-    }
-    out[AUROC] = tp > 0 && tp < n ? area / ((double)tp * (double)(n - tp)) : (double)NAN;
-    out[AUPRC] = tp > 0 ? precision / (double)tp : (double)NAN;
-}
-
-static void rank_class(const cxr_predictions *p, int k, scored *scratch, double out[CXR_METRICS])
-{
-    for (size_t i = 0; i < p->n; i++)
-        scratch[i] = (scored){p->probability[i * (size_t)p->classes + (size_t)k], p->label[i] == k};
-    rank(scratch, p->n, out);
-}
-
-/* Mean negative log-likelihood in nats. Clipped to float's resolution at both ends, as log_loss does for float input. */
-static double mean_loss(const cxr_predictions *p)
-{
-    double sum = 0.0;
-    for (size_t i = 0; i < p->n; i++) {
-        const double x = (double)p->probability[i * (size_t)p->classes + (size_t)p->label[i]];
-        sum -= log(fmin(fmax(x, (double)FLT_EPSILON), 1.0 - (double)FLT_EPSILON));
-    }
-    return sum / (double)p->n;
-}
-
-static void figures(cxr_metrics *m, const cxr_predictions *p, scored *scratch)
-{
-    count(m, p);
-    overall(m);
-    m->value[LOSS] = mean_loss(p);
-    m->accuracy_at_half = accuracy_at(p, m->positive, 0.5);
-    if (m->classes == 2) {
-        one_vs_rest(m, m->positive, m->value);
-        rank_class(p, m->positive, scratch, m->value);
-        return;
-    }
-    for (int k = 0; k < m->classes; k++) {
-        double of_class[CXR_METRICS];
-        one_vs_rest(m, k, of_class);
-        rank_class(p, k, scratch, of_class);
-        for (int f = SENSITIVITY; f <= AUPRC; f++) {
-            m->per_class[f][k] = of_class[f];
-            m->value[f] += of_class[f] / m->classes; /* a class without the figure leaves the mean undefined too */
-        }
-    }
+    cxr_figures_close(&t);
+    cxr_mem_free(once);
+    return st;
 }
 
 double cxr_metrics_value(const cxr_metrics *m, const char *name)
@@ -182,22 +76,61 @@ double cxr_metrics_value(const cxr_metrics *m, const char *name)
 cxr_status cxr_metrics_compute(cxr_metrics **out, const cxr_predictions *p, int positive, double threshold, cxr_error *err)
 {
     *out = NULL;
-    const cxr_status st = check(p, positive, threshold, err);
+    cxr_status st = check(p, positive, threshold, err);
     if (st != CXR_OK) return st;
     cxr_metrics *m = cxr_mem_new(1, sizeof *m);
-    scored *scratch = cxr_mem_new(p->n, sizeof *scratch);
-    if (m != NULL) {
-        *m = (cxr_metrics){.n = p->n, .classes = p->classes, .positive = positive, .threshold = threshold};
-        memcpy(m->names, names, sizeof names);
-    }
-    if (m != NULL && scratch != NULL && reserve(m)) {
-        figures(m, p, scratch);
-        *out = m;
-        m = NULL;
-    }
-    cxr_metrics_free(&m);
-    cxr_mem_free(scratch);
-    return *out != NULL ? CXR_OK : cxr_mem_fail(err, "the metrics");
+    if (m == NULL) return cxr_mem_fail(err, "the metrics");
+    *m = (cxr_metrics){.n = p->n, .classes = p->classes, .positive = positive, .threshold = threshold};
+    memcpy(m->names, cxr_figure_names, sizeof m->names);
+    for (int f = 0; f < CXR_METRICS; f++) m->ci95[f][0] = m->ci95[f][1] = (double)NAN;
+    st = measure(m, p, err);
+    if (st != CXR_OK) cxr_metrics_free(&m);
+    *out = m;
+    return st;
+}
+
+/* ---- Intervals ---- */
+
+/* Two classes: what is a share of images, and the area under the ROC, have intervals of their own. */
+static cxr_status closed_forms(cxr_metrics *m, const cxr_predictions *p, cxr_error *err)
+{
+    const int k = m->positive, other = 1 - k;
+    const uint64_t *c = m->confusion, tp = c[k * 2 + k], fn = c[k * 2 + other], fp = c[other * 2 + k],
+                   tn = c[other * 2 + other];
+    cxr_wilson(tp, tp + fn, m->ci95[CXR_SENSITIVITY]);
+    cxr_wilson(tn, tn + fp, m->ci95[CXR_SPECIFICITY]);
+    cxr_wilson(tp, tp + fp, m->ci95[CXR_PPV]);
+    cxr_wilson(tn, tn + fn, m->ci95[CXR_NPV]);
+    cxr_delong d = {0};
+    const cxr_status st = cxr_delong_open(&d, p, k, err);
+    if (st == CXR_OK) cxr_delong_interval(&d, m->ci95[CXR_AUROC]);
+    cxr_delong_close(&d);
+    return st;
+}
+
+static uint64_t correct(const cxr_metrics *m)
+{
+    uint64_t sum = 0;
+    for (int k = 0; k < m->classes; k++) sum += m->confusion[k * m->classes + k];
+    return sum;
+}
+
+cxr_status cxr_metrics_intervals(cxr_metrics *m, const cxr_predictions *p, const char *const *groups, int threads,
+                                 cxr_error *err)
+{
+    cxr_figures t = {0};
+    cxr_clusters c = {0};
+    double *draws = cxr_mem_new(CXR_METRICS * CXR_DRAWS, sizeof *draws);
+    cxr_status st = draws == NULL ? cxr_mem_fail(err, "the bootstrap") : cxr_clusters_open(&c, groups, p->n, err);
+    if (st == CXR_OK) st = cxr_figures_open(&t, p, m->positive, m->threshold, err);
+    if (st == CXR_OK) st = cxr_bootstrap(draws, &t, &c, threads, err);
+    for (int f = 0; st == CXR_OK && f < CXR_METRICS; f++)
+        if (!isnan(m->value[f])) cxr_bootstrap_interval(draws + (size_t)f * CXR_DRAWS, m->ci95[f]);
+    cxr_figures_close(&t);
+    cxr_clusters_close(&c);
+    cxr_mem_free(draws);
+    cxr_wilson(correct(m), m->n, m->ci95[CXR_ACCURACY]);
+    return st == CXR_OK && m->positive >= 0 ? closed_forms(m, p, err) : st;
 }
 
 void cxr_metrics_free(cxr_metrics **m)

@@ -1,6 +1,7 @@
 #include "eval/robust.h"
 #include "base/mem.h"
 #include "data/perturb.h"
+#include "eval/figures.h"
 #include <math.h>
 #include <string.h>
 
@@ -42,7 +43,7 @@ static cxr_status compute_each(cxr_robustness *r, const cxr_predictions *all, in
 static void summarize(cxr_robustness *r)
 {
     for (int f = 0; f < CXR_METRICS; f++) {
-        const bool low_is_good = strcmp(r->pooled->names[f], "loss") == 0;
+        const bool low_is_good = cxr_figure_low_is_good(f);
         r->worst[f] = r->each[0]->value[f];
         for (int k = 0; k < r->count; k++) {
             const double x = r->each[k]->value[f];

@@ -156,6 +156,7 @@ cxr_status cxr_evaluate(const cxr_model *m, const cxr_evaluate_opts *o, const cx
     cxr_status st = open_reading(&r, m, o, err);
     if (st == CXR_OK) st = cxr_score(&scored, m, &r.part, &o->run, o->skip_unreadable, hooks, err);
     if (st == CXR_OK) st = cxr_metrics_compute(out, &scored.all, m->positive, m->threshold, err);
+    if (st == CXR_OK) st = cxr_metrics_intervals(*out, &scored.all, scored.groups, o->run.threads, err);
     if (st == CXR_OK) st = write_ledgers(o, m, *out, hooks, err);
     if (st == CXR_OK && o->out != NULL) st = write_files(o->out, m, &scored.all, *out, err);
     if (st != CXR_OK) cxr_metrics_free(out);

@@ -99,6 +99,7 @@ static cxr_status collect(void *user, size_t index, const cxr_error *outcome, co
     for (size_t i = first; i < first + views; i++) {
         s->all.path[i] = s->from->keys[index];
         s->all.label[i] = s->from->labels[index];
+        s->groups[i] = s->from->groups[index];
     }
     memcpy(s->all.probability + first * classes, probabilities, views * classes * sizeof(float));
     s->all.n += views;
@@ -115,7 +116,8 @@ static cxr_status score(cxr_scored *out, const cxr_model *m, const cxr_subset *p
                                  .path = cxr_mem_new(most, sizeof *out->all.path),
                                  .label = cxr_mem_new(most, sizeof *out->all.label),
                                  .probability = cxr_mem_new(most, (size_t)m->class_count * sizeof(float))};
-    if (out->all.path == NULL || out->all.label == NULL || out->all.probability == NULL)
+    out->groups = cxr_mem_new(most, sizeof *out->groups);
+    if (out->groups == NULL || out->all.path == NULL || out->all.label == NULL || out->all.probability == NULL)
         return cxr_mem_fail(err, "predictions");
     const cxr_status st = perturb ? cxr_predict_perturbed(m, part->paths, part->count, o, hooks, collect, out, err)
                                   : cxr_predict_paths(m, part->paths, part->count, o, hooks, collect, out, err);
@@ -137,6 +139,7 @@ cxr_status cxr_score_perturbed(cxr_scored *out, const cxr_model *m, const cxr_su
 
 void cxr_scored_free(cxr_scored *s)
 {
+    cxr_mem_free(s->groups);
     cxr_mem_free(s->all.path);
     cxr_mem_free(s->all.label);
     cxr_mem_free(s->all.probability);

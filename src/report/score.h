@@ -18,6 +18,7 @@ CXR_MUST_CHECK cxr_status cxr_match_classes(cxr_subset *s, const cxr_dataset *d,
 /* Keys and class names are lent by the part and the model. */
 typedef struct cxr_scored {
     cxr_predictions all; /* image by image, of each image its `views` */
+    const char **groups; /* all.n, the patient of each */
     int views;
     const cxr_subset *from;
     const cxr_hooks *hooks;

@@ -178,10 +178,21 @@ static json_t *number(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
+/* null when undefined */
+static json_t *interval(const double ci[2])
+{
+    if (!isfinite(ci[0]) || !isfinite(ci[1])) return json_null();
+    json_t *o = json_array();
+    bool ok = json_array_append_new(o, number(ci[0])) == 0;
+    ok &= json_array_append_new(o, number(ci[1])) == 0;
+    return or_nothing(o, ok);
+}
+
 static json_t *figure(const cxr_metrics *m, int f, const char *const *classes)
 {
     json_t *o = json_object();
     bool ok = json_object_set_new(o, "value", number(m->value[f])) == 0;
+    ok &= json_object_set_new(o, "ci95", interval(m->ci95[f])) == 0;
     if (m->per_class[f] == NULL) return or_nothing(o, ok);
     json_t *each = json_object();
     for (int k = 0; k < m->classes; k++) ok &= json_object_set_new(each, classes[k], number(m->per_class[f][k])) == 0;

@@ -7,7 +7,7 @@
 CXR_MUST_CHECK cxr_status cxr_write_results(const char *path, const cxr_epoch *epochs, size_t count, cxr_error *err);
 /* seed,best_epoch and the figures by name; a row for each finished run, then mean and sd. */
 CXR_MUST_CHECK cxr_status cxr_write_seeds(const char *path, const cxr_seeds *s, cxr_error *err);
-/* One object; every figure is {"value": x} (null when undefined), more than two classes add "per_class". */
+/* One object; every figure is {"value": x, "ci95": [low, high]} (null when undefined), more than two classes add "per_class". */
 CXR_MUST_CHECK cxr_status cxr_write_metrics(const char *path, const cxr_metrics *m, const char *const *classes, cxr_error *err);
 /* path,label,prediction,probability_<CLASS>... ; probabilities with 9 significant digits (a float's round trip). */
 CXR_MUST_CHECK cxr_status cxr_write_predictions(const char *path, const cxr_predictions *p, int positive, double threshold,

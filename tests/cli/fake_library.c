@@ -291,8 +291,13 @@ void cxr_evaluate_opts_default(cxr_evaluate_opts *o)
 cxr_status cxr_evaluate(const cxr_model *m, const cxr_evaluate_opts *o, const cxr_hooks *hooks, cxr_metrics **out,
                         cxr_error *err)
 {
-    static const char *const figures[CXR_METRICS] = {
-        "accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "auroc", "auprc", "loss"};
+    static const char *const figures[CXR_METRICS] = {"accuracy",    "balanced_accuracy",
+                                                     "sensitivity", "specificity",
+                                                     "ppv",         "npv",
+                                                     "f1",          "auroc",
+                                                     "auprc",       "loss",
+                                                     "mcc",         "brier",
+                                                     "ece"};
     static double per_class[3] = {0.5, 0.25, 0.125};
     static uint64_t confusion[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
     talk(hooks);
@@ -309,6 +314,8 @@ cxr_status cxr_evaluate(const cxr_model *m, const cxr_evaluate_opts *o, const cx
     for (int i = 0; i < CXR_METRICS; i++) {
         (*out)->names[i] = figures[i];
         (*out)->value[i] = i == 5 ? 0.0 / 0.0 : 0.875;
+        (*out)->ci95[i][0] = i == 5 ? 0.0 / 0.0 : 0.75;
+        (*out)->ci95[i][1] = i == 5 ? 0.0 / 0.0 : 0.9375;
         (*out)->per_class[i] = m->classes > 2 && i > 0 ? per_class : NULL;
     }
     return CXR_OK;

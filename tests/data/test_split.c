@@ -356,6 +356,8 @@ static void split_files_that_do_not_fit_are_refused(void **state)
     assert_int_equal(cxr_split_read(&d, path, &err), CXR_OK);
     assert_int_equal(cxr_dataset_count(&d, CXR_SPLIT_VAL, -1), 1);
     assert_int_equal(cxr_dataset_count(&d, CXR_SPLIT_NONE, -1), d.count - 1);
+    for (size_t i = 0; i < d.count; i++) /* a run's patients are told in its file */
+        assert_int_equal(strcmp(d.samples[i].group, "p") == 0, strcmp(d.samples[i].key, "c0p000_0.png") == 0);
     assert_int_equal(cxr_split_read(&d, "/nowhere/split.csv", &err), CXR_ENOINPUT);
     assert_int_equal(cxr_split_write(&d, "/nowhere/split.csv", &err), CXR_ECREATE);
     cxr_mem_free(path);

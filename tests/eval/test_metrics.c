@@ -75,8 +75,13 @@ static void equal_to_scikit_learn(void **state)
 static void names_are_in_the_promised_order(void **state)
 {
     (void)state;
-    static const char *const want[] = {
-        "accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "auroc", "auprc", "loss"};
+    static const char *const want[] = {"accuracy",    "balanced_accuracy",
+                                       "sensitivity", "specificity",
+                                       "ppv",         "npv",
+                                       "f1",          "auroc",
+                                       "auprc",       "loss",
+                                       "mcc",         "brier",
+                                       "ece"};
     cxr_predictions p = {2, 2, class_names, (const char *[]){"x", "y"}, (int[]){0, 1}, (float[]){.9f, .1f, .2f, .8f}};
     cxr_metrics *m;
     assert_int_equal(cxr_metrics_compute(&m, &p, 1, 0.5, NULL), CXR_OK);

@@ -92,9 +92,12 @@ def check_figures(out):
         "auroc": sk.roc_auc_score(y, p),
         "auprc": sk.average_precision_score(y, p),
         "loss": sk.log_loss(y, p),
+        "mcc": sk.matthews_corrcoef(y, d),
+        "brier": sk.brier_score_loss(y, p),
     }
     for name, value in want.items():
         assert abs(m[name]["value"] - value) <= FIGURE_GAP, (name, m[name], value)
+        assert m[name]["ci95"] is None or m[name]["ci95"][0] <= value <= m[name]["ci95"][1], (name, m[name])
     assert m["n"] == len(rows) and m["confusion"] == sk.confusion_matrix(y, d).tolist()
     print(" ".join(f"{k} {v:.4f}" for k, v in want.items()))
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "eval/figures.h"
 #include "model/model.h"
 #include "train/toy.h"
 #include <jansson.h>
@@ -68,7 +69,7 @@ static void none_is_the_plain_evaluation(void **state)
         const double a = plain->value[f], b = r->each[0]->value[f];
         if (!((isnan(a) && isnan(b)) || fabs(a - b) <= 1e-5)) fail_msg("%s: %.9g, plain %.9g", plain->names[f], b, a);
     }
-    for (int k = 1; k < r->count; k++) assert_true(r->each[k]->value[CXR_METRICS - 1] != r->each[0]->value[CXR_METRICS - 1]);
+    for (int k = 1; k < r->count; k++) assert_true(r->each[k]->value[CXR_LOSS] != r->each[0]->value[CXR_LOSS]);
     cxr_metrics_free(&plain);
     cxr_robustness_free(&r);
 }
@@ -108,10 +109,9 @@ static void files_hold_the_table(void **state)
     cxr_buf_free(&text);
     json_t *o2 = json_load_file(toy_path("figures/robustness.json"), 0, NULL), *ways = json_object_get(o2, "perturbations");
     assert_int_equal(json_object_size(ways), r->count);
-    assert_true(json_number_value(json_object_get(json_object_get(o2, "pooled"), "loss")) == r->pooled->value[CXR_METRICS - 1]);
-    assert_true(json_number_value(json_object_get(json_object_get(ways, "jpeg 10"), "loss")) ==
-                r->each[18]->value[CXR_METRICS - 1]);
-    assert_true(json_number_value(json_object_get(json_object_get(o2, "worst"), "loss")) == r->worst[CXR_METRICS - 1]);
+    assert_true(json_number_value(json_object_get(json_object_get(o2, "pooled"), "loss")) == r->pooled->value[CXR_LOSS]);
+    assert_true(json_number_value(json_object_get(json_object_get(ways, "jpeg 10"), "loss")) == r->each[18]->value[CXR_LOSS]);
+    assert_true(json_number_value(json_object_get(json_object_get(o2, "worst"), "loss")) == r->worst[CXR_LOSS]);
     json_decref(o2);
     cxr_robustness_free(&r);
 }

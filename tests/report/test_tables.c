@@ -133,11 +133,19 @@ static json_t *written(const cxr_predictions *p, int positive, cxr_metrics **m)
 {
     const char *path = in_folder("metrics.json");
     assert_int_equal(cxr_metrics_compute(m, p, positive, 0.5, NULL), CXR_OK);
+    assert_int_equal(cxr_metrics_intervals(*m, p, NULL, 1, NULL), CXR_OK);
     assert_int_equal(cxr_write_metrics(path, *m, p->class_names, NULL), CXR_OK);
     json_t *o = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(o);
     assert_int_equal(unlink(path), 0);
     return o;
+}
+
+/* null where either end is undefined. */
+static bool same_interval(const json_t *got, const double ci[2])
+{
+    if (isnan(ci[0])) return json_is_null(got);
+    return json_array_size(got) == 2 && same(json_array_get(got, 0), ci[0]) && same(json_array_get(got, 1), ci[1]);
 }
 
 static void check_shared_keys(const json_t *o, const cxr_metrics *m)
@@ -156,8 +164,10 @@ static void check_shared_keys(const json_t *o, const cxr_metrics *m)
             assert_int_equal(json_integer_value(count), m->confusion[i * (size_t)m->classes + j]);
         }
     }
-    for (int f = 0; f < CXR_METRICS; f++)
+    for (int f = 0; f < CXR_METRICS; f++) {
         assert_true(same(json_object_get(json_object_get(o, m->names[f]), "value"), m->value[f]));
+        assert_true(same_interval(json_object_get(json_object_get(o, m->names[f]), "ci95"), m->ci95[f]));
+    }
 }
 
 static void metrics_of_two_classes(void **state)
@@ -168,7 +178,7 @@ static void metrics_of_two_classes(void **state)
     check_shared_keys(o, m);
     assert_string_equal(json_string_value(json_object_get(o, "positive_class")), awkward[1]);
     assert_true(json_is_null(json_object_get(json_object_get(o, "ppv"), "value"))); /* never predicted */
-    assert_int_equal(json_object_size(json_object_get(o, "auroc")), 1);
+    assert_int_equal(json_object_size(json_object_get(o, "auroc")), 2);
     json_decref(o);
     cxr_metrics_free(&m);
 }

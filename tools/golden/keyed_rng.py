@@ -6,6 +6,7 @@ import numpy as np
 
 ORDER, AUGMENT, DROPOUT, INIT, SPLIT, PHANTOM, TEST = range(1, 8)
 PERTURBATION = 11
+BOOTSTRAP = 13
 
 MASK = (1 << 64) - 1
 

@@ -2,7 +2,8 @@
 
 usage: make_metrics.py OUT.json
 
-An undefined figure is null: scikit-learn's zero_division=nan, and roc_auc_score / average_precision_score where they warn.
+An undefined figure is null: scikit-learn's zero_division=nan, and roc_auc_score / average_precision_score / matthews_corrcoef
+where they warn. ECE, which scikit-learn lacks, is written as Guo et al. (2017) did in numpy.
 The loss is log_loss of the float32 probabilities clipped at float32's resolution (what it does itself for float32 input),
 but summed in float64.
 """
@@ -16,7 +17,8 @@ import sklearn
 from sklearn import metrics as skm
 
 SEED = 20240611
-NAMES = ["accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "auroc", "auprc", "loss"]
+NAMES = ["accuracy", "balanced_accuracy", "sensitivity", "specificity", "ppv", "npv", "f1", "auroc", "auprc", "loss", "mcc", "brier",
+         "ece"]
 
 
 def ranking(y, score):
@@ -36,6 +38,22 @@ def one_vs_rest(y, decided, score):
             "auroc": auroc, "auprc": auprc}
 
 
+def calibration_error(label, p, bins=15):
+    confidence, right = p.max(1).astype(np.float64), p.argmax(1) == label
+    edges, total = np.linspace(0, 1, bins + 1), 0.0
+    for low, high in zip(edges[:-1], edges[1:]):
+        inside = (confidence > low) & (confidence <= high)
+        if inside.any():
+            total += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
+    return total
+
+
+def brier(label, p, positive):
+    if p.shape[1] == 2:
+        return skm.brier_score_loss(label == positive, p[:, positive].astype(np.float64), pos_label=True)
+    return skm.brier_score_loss(label, p.astype(np.float64), labels=range(p.shape[1]))
+
+
 def expected(label, p, positive, threshold):
     n, classes = p.shape
     decided = p.argmax(1)
@@ -45,7 +63,10 @@ def expected(label, p, positive, threshold):
     clipped = np.clip(p, eps, np.float32(1) - eps).astype(np.float64)
     value = {"accuracy": skm.accuracy_score(label, decided),
              "balanced_accuracy": skm.balanced_accuracy_score(label, decided),
-             "loss": skm.log_loss(label, y_proba=clipped, labels=range(classes))}
+             "loss": skm.log_loss(label, y_proba=clipped, labels=range(classes)),
+             "mcc": skm.matthews_corrcoef(label, decided) if len(set(label)) > 1 and len(set(decided)) > 1 else math.nan,
+             "brier": brier(label, p, positive),
+             "ece": calibration_error(label, p)}
     rest = [one_vs_rest((label == k).astype(int), (decided == k).astype(int), p[:, k]) for k in range(classes)]
     if classes == 2:
         value |= rest[positive]
@@ -120,4 +141,5 @@ def main():
         f.write(",\n".join(json.dumps(c, separators=(",", ":")) for c in made) + "\n]}\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
