@@ -6,8 +6,10 @@ Usage: recipes.py PART... --cxr PROGRAM --data FOLDER --weights FILE --out FOLDE
 
 Parts:
   search  candidates, one seed each, on validation and on perturbed validation; the test split is not read
+  series  candidates, trained without one of the two series of normal images and measured on it; nor is it here
+  narrow  what perturbed validation chose, the candidate "lower learning rate": as seeds
   seeds   the recipe, several seeds: test figures, each read once, with their spread and intervals
-  tta     the same runs with views averaged: figures and cost
+  tta     the same runs with views averaged, and averaged themselves: figures and cost
   sizes   the recipe at other input sizes, the first seed
   labels  few labelled images: from nothing, from FILE, and from a model of other patients' radiographs
   card    the model that comes with cxr, on test: the figures of models/README.md (--into that file)
@@ -48,6 +50,18 @@ SEARCH = {"base": BF16,
           "lower rate, crops from 0.08": [*SLOW, "--crop-scale", "0.08"],
           "lower rate, wide jitter": [*SLOW, *WIDE],
           "lower rate, wide jitter, mixup, longer": [*SLOW, *WIDE, "--mixup", "0.2", "--epochs", "12"]}
+MIXUP = ["--mixup", "0.2"]
+SERIES = {"flips and rotations alone": ([*SLOW, "--crop-scale", "0", "--brightness", "0", "--contrast", "0"], (1,)),
+          "lower learning rate": (SLOW, (1,)),
+          "base": ([], (1,)),
+          "lower rate, wide jitter": ([*SLOW, *WIDE], (1,)),
+          "lower rate, wide jitter, mixup": ([*SLOW, *WIDE, *MIXUP], (1, 2)),
+          "the same at 160 pixels": ([*SLOW, *WIDE, *MIXUP, "--size", "160"], (1,)),
+          "the same, more mixup": ([*SLOW, *WIDE, "--mixup", "1"], (1,)),
+          "lower rate, mixup": ([*SLOW, *MIXUP], (1, 2)),
+          "lower rate, more mixup": ([*SLOW, "--mixup", "1"], (1,)),
+          "mixup": (MIXUP, (1,)),
+          "mixup, 96 pixels": ([*MIXUP, "--size", "96"], (1,))}
 LABELS = (50, 100, 500)
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}  # 97.5 % points by count
 
@@ -80,11 +94,13 @@ def train(a, name, *options, weights=None):
     return run
 
 
-def evaluate(a, model, out, *options):
-    """Figures of an evaluation, which is made once; the seconds that it took are kept beside them. model None: cxr's own."""
+def evaluate(a, models, out, *options):
+    """Figures of an evaluation, which is made once; the seconds that it took are kept beside them. One model or several, which are
+    averaged; none: cxr's own."""
     began = time.monotonic()
     if not os.path.exists(os.path.join(out, "metrics.json")):
-        command = [a.cxr, "evaluate", *(["--model", model] if model else []), a.data, "--threads", a.threads, "--out", out, "--quiet", *options]
+        models = [models] if isinstance(models, str) else models
+        command = [a.cxr, "evaluate", *(word for model in models for word in ("--model", model)), a.data, "--threads", a.threads, "--out", out, "--quiet", *options]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         with open(os.path.join(out, "seconds"), "w") as f:
             print(time.monotonic() - began, file=f)
@@ -149,14 +165,53 @@ def search(a):
     return table
 
 
+def split_rows(a, run):
+    """A run's split with whole paths, and a writer of the part of it that another run is to have."""
+    with open(os.path.join(run, "split.csv"), newline="") as f:
+        return [{**r, "path": os.path.join(os.path.abspath(a.data), r["path"])} for r in csv.DictReader(f)]
+
+
+def write_split(path, rows):
+    with open(path, "w", newline="") as f:
+        out = csv.DictWriter(f, ["path", "label", "split", "group"], extrasaction="ignore", lineterminator="\n")
+        out.writeheader()
+        out.writerows(rows)
+    return path
+
+
+def without_series(a):
+    """A CSV whose validation has the normal images of the second series, NORMAL2-, and whose training has those of the first, IM-.
+    Pneumonia stays where it is, normal images of validation have no other place, and test images no place at all."""
+    rows = []
+    for r in split_rows(a, train(a, "search-base", "--recipe", "article", *BASE, *SEARCH["base"])):
+        held_out = r["label"] == "NORMAL" and os.path.basename(r["path"]).startswith("NORMAL2-")
+        if r["split"] != "test" and (held_out or r["label"] != "NORMAL" or r["split"] == "train"):
+            rows.append({**r, "split": "val" if held_out else r["split"]})
+    return write_split(os.path.join(a.out, "without-series.csv"), rows)
+
+
+def series(a):
+    table = Table("candidate", "differs by", "AUROC", "accuracy", "sensitivity", "specificity")
+    here = argparse.Namespace(**{**vars(a), "data": without_series(a)})
+    for name, (options, seeds) in SERIES.items():
+        runs = [train(here, f"series-{name}-{seed}", "--recipe", "article", *BASE, *options, "--seed", str(seed)) for seed in seeds]
+        rows = [evaluate(here, os.path.join(run, "weights", "last.safetensors"), os.path.join(run, "val"), "--split", "val") for run in runs]
+        table.row(name, f"`{' '.join(options)}`" if options else "", *(", ".join(f"{r[k]:.4f}" for r in rows) for k in ("auroc", "accuracy", "sensitivity", "specificity")))
+    return table
+
+
 def seed_run(a, seed):
     return train(a, f"finetune-{seed}", "--recipe", "finetune", "--seed", str(seed))
 
 
-def seeds(a):
+def narrow_run(a, seed):
+    return train(a, f"narrow-{seed}", "--recipe", "article", *BASE, *SLOW, "--fit", "perturbed", "--seed", str(seed))
+
+
+def over_seeds(a, run_of):
     table, rows = Table("seed", "accuracy", "95 %", *FIGURES[1:], "threshold"), []
     for seed in a.seeds:
-        run = seed_run(a, seed)
+        run = run_of(a, seed)
         out = os.path.join(run, "test")
         rows.append(evaluate(a, best(run), out))
         with open(os.path.join(out, "metrics.json")) as f:
@@ -171,18 +226,30 @@ def seeds(a):
     return table
 
 
+def narrow(a):
+    return over_seeds(a, narrow_run)
+
+
+def seeds(a):
+    return over_seeds(a, seed_run)
+
+
+def seconds(out):
+    with open(os.path.join(out, "seconds")) as f:
+        return float(f.read())
+
+
 def tta(a):
-    table, alone = Table("views", *FIGURES, "time"), None
+    table, models = Table("views", *FIGURES, "time"), [best(seed_run(a, seed)) for seed in a.seeds]
+    took = {}
     for views in ("none", "flip", "scales", "crops"):
-        rows, took = [], []
-        for seed in a.seeds:
-            run = seed_run(a, seed)
-            out = os.path.join(run, "test" if views == "none" else f"test-{views}")
-            rows.append(evaluate(a, best(run), out, *([] if views == "none" else ["--tta", views])))
-            with open(os.path.join(out, "seconds")) as f:
-                took.append(float(f.read()))
-        alone = alone or statistics.median(took)
-        table.row(views, *(f"{statistics.mean(r[k] for r in rows):.4f}" for k in FIGURES), f"{statistics.median(took) / alone:.1f}x")
+        outs = [os.path.join(seed_run(a, seed), "test" if views == "none" else f"test-{views}") for seed in a.seeds]
+        rows = [evaluate(a, model, out, "--tta", views) for model, out in zip(models, outs)]
+        took[views] = statistics.median(seconds(out) for out in outs)
+        table.row(views, *(f"{statistics.mean(r[k] for r in rows):.4f}" for k in FIGURES), f"{took[views] / took['none']:.1f}x")
+    together = os.path.join(a.out, "together")
+    figures = evaluate(a, models, together)
+    table.row(f"none, {len(models)} models averaged", *(f"{figures[k]:.4f}" for k in FIGURES), f"{seconds(together) / took['none']:.1f}x")
     return table
 
 
@@ -200,20 +267,12 @@ def sizes(a):
 
 def halves(a):
     """Two CSVs of the data: a half of the training patients to learn a start from, and the other half with the test images."""
-    paths = [os.path.join(a.out, f"{name}.csv") for name in ("start", "labels")]
-    split = os.path.join(seed_run(a, a.seeds[0]), "split.csv")
-    with open(split, newline="") as f:
-        rows = list(csv.DictReader(f))
-    known = sorted({r["group"] for r in rows if r["split"] == "train"})
-    first = set(known[::2])
-    for path, keep in zip(paths, (lambda r: r["split"] == "val" or r["group"] in first, lambda r: r["split"] != "train" or r["group"] not in first)):
-        with open(path, "w", newline="") as f:
-            out = csv.writer(f)
-            out.writerow(["path", "label", "split", "group"])
-            for r in rows:
-                if keep(r) and not (path == paths[0] and r["split"] == "test"):
-                    out.writerow([os.path.join(os.path.abspath(a.data), r["path"]), r["label"], r["split"], r["group"]])
-    return paths
+    rows = split_rows(a, seed_run(a, a.seeds[0]))
+    first = set(sorted({r["group"] for r in rows if r["split"] == "train"})[::2])
+    learn = [r for r in rows if r["split"] == "val" or (r["split"] == "train" and r["group"] in first)]
+    few = [r for r in rows if r["split"] != "train" or r["group"] not in first]
+    few = [{**r, "group": f"test/{r['group']}"} if r["split"] == "test" else r for r in few]  # file names number test patients anew
+    return write_split(os.path.join(a.out, "start.csv"), learn), write_split(os.path.join(a.out, "labels.csv"), few)
 
 
 def labels(a):
@@ -229,7 +288,7 @@ def labels(a):
             rows = []
             for seed in a.seeds[:3]:
                 run = train(here, f"labels-{count}-{name}-{seed}", "--recipe", "finetune", "--train-images", str(count), "--epochs", "20",
-                            "--batch-size", "16", "--seed", str(seed), weights=weights)
+                            "--batch-size", "16", "--fit", "val", "--seed", str(seed), weights=weights)
                 rows.append(evaluate(here, best(run), os.path.join(run, "test")))
             cells.append(" / ".join("{:.3f} ± {:.3f}".format(*spread([r[k] for r in rows])[:2]) for k in ("accuracy", "auroc")))
         table.row(str(count), *cells)
@@ -238,7 +297,7 @@ def labels(a):
 
 def torch(a):
     """Seconds of an epoch in turn, three rounds; cxr's second epoch is the one that counts, as PyTorch's."""
-    images, rounds = 1280, []
+    images, threads, rounds = 1280, a.threads if a.threads != "0" else str(os.cpu_count()), []
     peers = {"PyTorch f32": [], "PyTorch bf16": ["--bf16"]}
     for k in range(3):
         run = train(a, f"time-{k}", "--recipe", "finetune", "--epochs", "2", "--train-images", str(images))
@@ -247,7 +306,7 @@ def torch(a):
         found = {"cxr f32": (float(last["seconds"]), float(last["images_per_second"]))}
         for name, options in peers.items():
             command = [sys.executable, os.path.join(HERE, "torch_finetune.py"), "--data", a.data, "--split",
-                       os.path.join(run, "split.csv"), "--weights", a.weights, *options]
+                       os.path.join(run, "split.csv"), "--weights", a.weights, "--threads", threads, *options]
             m = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
             found[name] = (m["seconds"], m["images_per_second"])
         rounds.append(found)
@@ -259,27 +318,18 @@ def torch(a):
     return table
 
 
-def hanley(auc, positives, negatives, z=1.959964):
-    """95 % interval of an area under the ROC curve (Hanley, McNeil 1982)."""
-    q1, q2 = auc / (2 - auc), 2 * auc * auc / (1 + auc)
-    se = math.sqrt((auc * (1 - auc) + (positives - 1) * (q1 - auc * auc) + (negatives - 1) * (q2 - auc * auc)) / (positives * negatives))
-    return auc - z * se, min(1.0, auc + z * se)
-
-
 def card(a):
     out = os.path.join(a.out, "card")
-    figures = evaluate(a, None, out)
-    with open(os.path.join(out, "predictions.csv"), newline="") as f:
-        counts = {label: sum(r["label"] == label for r in rows) for rows in [list(csv.DictReader(f))] for label in ("NORMAL", "PNEUMONIA")}
-    of = {"accuracy": sum(counts.values()), "sensitivity": counts["PNEUMONIA"], "specificity": counts["NORMAL"]}
-    table = Table("figure", "on the 624 test images", "95 %")
-    for name, n in of.items():
-        table.row(name, f"{figures[name]:.4f}", interval(*wilson(figures[name], n)))
-    table.row("AUROC", f"{figures['auroc']:.4f}", interval(*hanley(figures["auroc"], counts["PNEUMONIA"], counts["NORMAL"])))
+    evaluate(a, [], out)
+    with open(os.path.join(out, "metrics.json")) as f:
+        m = json.load(f)
+    table = Table("figure", f"on the {m['n']} test images", "95 %")
+    for name in FIGURES:
+        table.row(name.replace("auroc", "AUROC"), f"{m[name]['value']:.4f}", interval(*m[name]["ci95"]))
     return table
 
 
-PARTS = {f.__name__: f for f in (search, seeds, tta, sizes, labels, card, torch)}
+PARTS = {f.__name__: f for f in (search, series, narrow, seeds, tta, sizes, labels, card, torch)}
 
 
 def main():

@@ -17,7 +17,7 @@ from torchvision.models import resnet18
 
 from torch_article import NORMALIZE, PLAIN, Images
 
-SIZE, LR, DECAY, SMOOTHING, EMA = 128, 5e-4, 0.05, 0.05, 0.99
+SIZE, LR, DECAY, SMOOTHING, EMA, MIXUP = 128, 5e-4, 0.05, 0.05, 0.99, 0.2
 AUGMENT = T.Compose([T.RandomResizedCrop(SIZE, (0.2, 1.0)), T.RandomHorizontalFlip(), T.RandomRotation(10),
                      T.ColorJitter(0.3, 0.3), T.ToTensor(), NORMALIZE])
 
@@ -62,14 +62,17 @@ def run(a, train, val):
     average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(EMA), use_buffers=True)
     optimizer, loss = optimizer_of(model), loss_of(train.dataset)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=a.epochs * len(train))
+    blend = torch.distributions.Beta(MIXUP, MIXUP)
     cast = torch.autocast("cpu", torch.bfloat16, enabled=a.bf16)
     for _ in range(a.epochs):
         start = time.monotonic()
         model.train()
         for x, y in train:
             optimizer.zero_grad()
+            share, other = float(blend.sample()), torch.randperm(len(x))
             with cast:
-                out = loss(model(x.to(memory_format=torch.channels_last)), y)
+                logits = model((share * x + (1 - share) * x[other]).to(memory_format=torch.channels_last))
+                out = share * loss(logits, y) + (1 - share) * loss(logits, y[other])
             out.backward()
             optimizer.step()
             schedule.step()

@@ -9,9 +9,10 @@ static void finetune(cxr_train_opts *o)
     o->head_count = 0;
     o->freeze = "none";
     o->optimizer = CXR_ADAMW;
-    o->lr = 2e-4f;
+    o->lr = 5e-4f;
     o->weight_decay = 0.05f;
     o->schedule = CXR_ONECYCLE;
+    o->mixup = 0.2f;
     o->label_smoothing = 0.05f;
     o->class_weights = true;
     o->ema = 0.99f;

@@ -145,7 +145,8 @@ def check_recipes(program, folder):
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
     rows = readme.tables(document)
-    assert [row[0] for row in rows] == ["seed", "---", "1", "2", "mean ± sd", "95 % of the mean", "views", "---", "none", "flip", "scales", "crops"]
+    assert [row[0] for row in rows] == ["seed", "---", "1", "2", "mean ± sd", "95 % of the mean", "views", "---", "none", "flip", "scales", "crops",
+                                         "none, 2 models averaged"]
     with open(os.path.join(out, "finetune-1", "ledger.csv")) as f:
         assert sum(",test," in line for line in f) == 4
 
