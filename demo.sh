@@ -42,8 +42,8 @@ if [[ -z $data ]]; then
 elif show cxr fetch-weights; then
     settings=(--recipe finetune)
 else
-    echo "No ImageNet weights at hand: all layers are trained from scratch, which needs more data to do as well."
-    settings=(--recipe article "${scratch[@]}")
+    echo "No ImageNet weights at hand: training starts from the model that comes with cxr."
+    settings=(--recipe finetune --weights cxr)
 fi
 
 step "Train"
@@ -56,6 +56,10 @@ show cxr evaluate --model "$model" "$data" --out "$run/test" | tee build/figures
 step "Predict"
 mapfile -t some < <(find "$data/test" -type f | LC_ALL=C sort | awk '{ all[NR] = $0 } END { for (i = 1; i <= 6; i++) print all[int(1 + (i - 1) * (NR - 1) / 5)] }')
 show cxr predict --model "$model" "${some[@]}"
+
+step "Predict with the model that comes with cxr"
+[[ -n ${1:-} ]] || echo "It knows real radiographs: what it says of synthetic ones means nothing."
+show cxr predict "${some[@]}"
 
 figure() { awk -v name="$1" '$1 == name { print $2 }' build/figures.txt; }
 step "Done"

@@ -19,6 +19,8 @@ grep -qx "cxr $(pkg-config --modversion cxr)" "$tree/out"
 for file in share/man/man1/cxr.1 share/man/man1/cxr-train.1 share/bash-completion/completions/cxr lib/libcxr.a; do
     [[ -s $tree/moved/$file ]] || { echo "$file is not installed"; exit 1; }
 done
+"$tree/moved/bin/cxr" export --half --out "$tree/model"
+cmp "$tree/model" "$2"/models/*.safetensors # found from where the tree lies now, and whole
 # Only the public interface is visible.
 odd=$(nm -D --defined-only "$lib/libcxr.so" | awk '{ print $3 }' | sort |
     comm -23 - <(grep -o 'cxr_[a-z_]*(' "$tree/moved/include/cxr/cxr.h" | tr -d '(' | sort -u) || true)
