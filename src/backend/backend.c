@@ -28,6 +28,9 @@ cxr_status cxr_check_span(const cxr_backend *b, const cxr_graph *g, int first, i
                         g->node_count);
     if (cxr_span_input(g, first, last) < 0)
         return cxr_fail(err, CXR_EINTERNAL, "%s backend: nodes %d..%d do not have exactly one input", b->name, first, last);
+    if (o->mode == CXR_EXPLAIN && g->nodes[first].op == CXR_OP_NORMALIZE)
+        return cxr_fail(err, CXR_EUSAGE, "%s backend: pixels have no gradient: the span begins with the normalisation",
+                        b->name);
     if (o->max_batch < 1 || o->threads < 1)
         return cxr_fail(err, CXR_EUSAGE, "%s backend: a batch of %d images on %d threads is not possible", b->name,
                         o->max_batch, o->threads);

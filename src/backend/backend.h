@@ -1,12 +1,16 @@
 /* A backend compiles a span of a graph into a program and runs it. INFER programs may fold, fuse and plan memory as they
- * like; TRAIN programs keep what backward needs. Layouts and kernels never leave the backend: what flows between two of its
+ * like; TRAIN and EXPLAIN programs keep what backward needs. Layouts and kernels never leave the backend: what flows between two of its
  * programs is an opaque tensor. Every backend agrees with the reference one (ref.c) within the tolerance stated in
  * tests/backend/tolerance.h. */
 #ifndef CXR_BACKEND_BACKEND_H
 #define CXR_BACKEND_BACKEND_H
 #include "graph/graph.h"
 
-typedef enum cxr_mode { CXR_INFER, CXR_TRAIN } cxr_mode;
+typedef enum cxr_mode {
+    CXR_INFER,
+    CXR_TRAIN,
+    CXR_EXPLAIN /* forward as INFER's, with running statistics and without dropout; backward to the span's input alone */
+} cxr_mode;
 typedef enum cxr_dtype { CXR_U8, CXR_F32 } cxr_dtype; /* of host data; a backend may compute in another type */
 
 typedef struct cxr_program cxr_program; /* each backend's begins with `const cxr_backend *backend` */
@@ -17,7 +21,8 @@ typedef struct cxr_compile_opts {
     int max_batch;               /* forward takes 1..max_batch images */
     int threads;                 /* >= 1 */
     cxr_precision precision;     /* int8: INFER only, and of nodes whose peak is known. auto: bf16 in INFER programs where
-                                    the processor has it, else f32. CXR_EUNAVAILABLE when the backend lacks it */
+                                    the processor has it, else f32; EXPLAIN: f32 or auto. CXR_EUNAVAILABLE when the backend
+                                    lacks it */
     bool deterministic;          /* kernels by a fixed rule, not by timing them */
     const char *cache_dir;       /* where choices of kernels are remembered; NULL: the rule's. Lent during compile */
     bool compact;                /* INFER: no layouts of weights that are larger than the weights, at some cost in speed */
@@ -62,7 +67,9 @@ typedef struct cxr_backend {
      * batch norm over one value per channel (one image of 1 x 1) fails with CXR_EUSAGE: its variance does not exist. */
     cxr_status (*forward)(cxr_program *p, const cxr_tensor *in, uint64_t key, const cxr_tensor **out, cxr_error *err);
     /* TRAIN programs, after forward: adds d loss / d parameter to `grads` (canonical layout, whole graph). dout: gradient of
-     * the last node's output, for the images of the last forward. No gradient flows to the span's input. */
+     * the last node's output, for the images of the last forward. No gradient flows to the span's input.
+     * EXPLAIN programs, likewise: writes to `grads` the gradient of the span's input, plain f32 (n, c, h, w), and computes that
+     * of no parameter. */
     cxr_status (*backward)(cxr_program *p, const cxr_tensor *dout, float *grads, cxr_error *err);
     /* Bytes of the activations' arena for max_batch. */
     size_t (*arena_bytes)(const cxr_program *p);

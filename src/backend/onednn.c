@@ -146,6 +146,8 @@ static cxr_status choose_type(cxr_program *p, cxr_error *err)
         if (p->o.mode == CXR_INFER && cxr_has_bf16()) p->type = dnnl_bf16;
         return CXR_OK;
     case CXR_PRECISION_BF16:
+        if (p->o.mode == CXR_EXPLAIN)
+            return cxr_fail(err, CXR_EUNAVAILABLE, "cpu backend: gradients of the input are computed in f32 only");
         if (!cxr_has_bf16())
             return cxr_fail(err, CXR_EUNAVAILABLE, "cpu backend: bf16 needs a processor with AVX512_BF16 or AMX: use f32");
         p->type = dnnl_bf16;
@@ -229,7 +231,7 @@ static cxr_status program_forward(cxr_program *p, const cxr_tensor *in, uint64_t
 
 static cxr_status program_backward(cxr_program *p, const cxr_tensor *dout, float *grads, cxr_error *err)
 {
-    if (p->o.mode != CXR_TRAIN) return cxr_fail(err, CXR_EINTERNAL, "cpu backend: backward of an inference program");
+    if (p->o.mode == CXR_INFER) return cxr_fail(err, CXR_EINTERNAL, "cpu backend: backward of an inference program");
     if (p->ran == NULL) return cxr_fail(err, CXR_EINTERNAL, "cpu backend: backward before forward");
     cxr_status st = check_tensor(p, dout, "output gradient", p->out.shape, err);
     if (st != CXR_OK) return st;

@@ -48,7 +48,7 @@ static dnnl_status_t conv_describe(dnnl_convolution_desc_t *d, const cxr_lowerin
     const dnnl_data_type_t type = want->pass == CXR_BACKWARD_WEIGHTS ? dnnl_f32 : l->p->type; /* gradients add up in f32 */
     const dnnl_memory_desc_t w = cxr_md_typed(cxr_md_of(4, wide, false), type), b = cxr_md_of(1, wide, false);
     const dnnl_dims_t stride = {v->stride, v->stride}, pad = {v->pad, v->pad};
-    const dnnl_prop_kind_t kind = l->p->o.mode == CXR_TRAIN ? dnnl_forward_training : dnnl_forward_inference;
+    const dnnl_prop_kind_t kind = l->p->o.mode == CXR_INFER ? dnnl_forward_inference : dnnl_forward_training;
     switch (want->pass) {
     case CXR_FORWARD:
         return dnnl_convolution_forward_desc_init(d, kind, t->alg, &t->src, &w, want->bias ? &b : NULL, &t->dst, stride, pad,
@@ -178,7 +178,7 @@ static dnnl_status_t pool_describe(dnnl_pooling_desc_t *d, const cxr_lowering *l
     const dnnl_alg_kind_t alg = max ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding;
     const dnnl_dims_t kernel = {max ? v->kernel : in.h, max ? v->kernel : in.w};
     const dnnl_dims_t stride = {max ? v->stride : 1, max ? v->stride : 1}, pad = {max ? v->pad : 0, max ? v->pad : 0};
-    const dnnl_prop_kind_t kind = l->p->o.mode == CXR_TRAIN ? dnnl_forward_training : dnnl_forward_inference;
+    const dnnl_prop_kind_t kind = l->p->o.mode == CXR_INFER ? dnnl_forward_inference : dnnl_forward_training;
     const dnnl_memory_desc_t any = cxr_md_typed(cxr_md_any(l->plan->n, v->shape), x->data_type);
     if (hint == NULL) return dnnl_pooling_forward_desc_init(d, kind, alg, x, &any, stride, kernel, pad, pad);
     const dnnl_memory_desc_t y = cxr_desc_md(hint, dnnl_query_dst_md);
@@ -255,7 +255,7 @@ static dnnl_status_t linear_describe(dnnl_inner_product_desc_t *d, const cxr_low
     const dnnl_dim_t w_dims[4] = {v->shape.c, x->dims[1], x->dims[2], x->dims[3]}, y_dims[2] = {l->plan->n, v->shape.c};
     const dnnl_memory_desc_t w = cxr_md_of(x->ndims, w_dims, false), b = cxr_md_of(1, w_dims, false);
     const dnnl_memory_desc_t y = cxr_md_of(2, y_dims, true);
-    const dnnl_prop_kind_t kind = l->p->o.mode == CXR_TRAIN ? dnnl_forward_training : dnnl_forward_inference;
+    const dnnl_prop_kind_t kind = l->p->o.mode == CXR_INFER ? dnnl_forward_inference : dnnl_forward_training;
     switch (pass) {
     case CXR_FORWARD: return dnnl_inner_product_forward_desc_init(d, kind, x, &w, &b, &y);
     case CXR_BACKWARD_DATA: return dnnl_inner_product_backward_data_desc_init(d, x, &w, &y);

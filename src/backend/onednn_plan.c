@@ -297,6 +297,11 @@ void cxr_lower_add_to(cxr_lowering *l, cxr_value x, cxr_value to)
     reorder(l, x, to, 1.0f, true);
 }
 
+void cxr_lower_copy_to(cxr_lowering *l, cxr_value x, cxr_value to)
+{
+    reorder(l, x, to, 1.0f, false);
+}
+
 cxr_value cxr_lower_as(cxr_lowering *l, cxr_value x, const dnnl_memory_desc_t *md)
 {
     const dnnl_memory_desc_t a = cxr_md_simplest(&x.md), b = cxr_md_simplest(md);

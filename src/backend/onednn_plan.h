@@ -209,6 +209,7 @@ cxr_value cxr_lower_copy(cxr_lowering *l, cxr_value x, const dnnl_memory_desc_t 
 /* A new value that holds x * scale in the layout and type md. */
 cxr_value cxr_lower_rescale(cxr_lowering *l, cxr_value x, const dnnl_memory_desc_t *md, float scale);
 void cxr_lower_add_to(cxr_lowering *l, cxr_value x, cxr_value to);
+void cxr_lower_copy_to(cxr_lowering *l, cxr_value x, cxr_value to); /* in the layout of `to` */
 /* A parameter as a value: in layout md (role CXR_WEIGHT; batchnorm >= 0: folded), or a vector as it is. */
 cxr_value cxr_lower_weight(cxr_lowering *l, int node, int batchnorm, const dnnl_memory_desc_t *md);
 cxr_value cxr_lower_folded_bias(cxr_lowering *l, int node, int batchnorm, const dnnl_memory_desc_t *md);
@@ -228,6 +229,7 @@ void cxr_lower_infer(cxr_lowering *l);
  * (onednn_grey.c). */
 bool cxr_lower_grey(cxr_lowering *l, const cxr_fused *group, cxr_value x, cxr_value *y);
 void cxr_lower_train(cxr_lowering *l);
+void cxr_lower_explain(cxr_lowering *l);
 
 /* ---- 8 bits (onednn_int8.c) ---- */
 

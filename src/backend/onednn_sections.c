@@ -1,6 +1,6 @@
 /* Sections of a program. Inference runs the convolutions with small weights on few images at a time, so that what passes between
  * them stays in the caches, and those with large weights on many, so that the weights are read seldom: two sections where the
- * span has both. Training is one section over the whole batch. All plans share one arena and one set of parameters in the
+ * span has both. Training and explaining are one section over the whole batch. All plans share one arena and one set of parameters in the
  * kernels' layouts; a plan that wants a layout not held yet reads it again. */
 #include "backend/onednn_plan.h"
 #include "base/mem.h"
@@ -46,7 +46,7 @@ void cxr_sections_choose(cxr_program *p)
 {
     p->section_count = 1;
     p->sections[0] = (cxr_section){p->first, p->last, p->input, INT_MAX, NULL, 0};
-    if (p->o.mode == CXR_TRAIN) return;
+    if (p->o.mode != CXR_INFER) return;
     const int cut = cut_of(p);
     p->sections[0].slice = has_large_weights(p->g, p->first) ? MOST_IMAGES : small_slice(p, cut);
     p->sections[0].last = cut;
@@ -74,10 +74,11 @@ static cxr_status make_plan(cxr_program *p, const cxr_section *s, const dnnl_mem
     if (plan == NULL) return cxr_mem_fail(err, "a program's plan");
     *plan = (cxr_plan){.first = s->first, .last = s->last, .input = s->input, .n = (int)in_md->dims[0], .in_md = *in_md};
     cxr_lowering l = {.p = p, .plan = plan, .node = s->first, .err = err};
-    if (p->o.mode == CXR_TRAIN)
-        cxr_lower_train(&l);
-    else
-        cxr_lower_infer(&l);
+    switch (p->o.mode) {
+    case CXR_INFER: cxr_lower_infer(&l); break;
+    case CXR_TRAIN: cxr_lower_train(&l); break;
+    case CXR_EXPLAIN: cxr_lower_explain(&l); break;
+    }
     cxr_lower_end(&l);
     cxr_status st = l.status;
     if (st == CXR_OK) st = grow(&p->arena, &p->arena_bytes, plan->arena_bytes, err);
@@ -129,7 +130,7 @@ cxr_status cxr_sections_plan(cxr_program *p, const dnnl_memory_desc_t *in_md, cx
 static void widen(const cxr_program *p, const cxr_section *s, const cxr_tensor *in, int *from, int *n)
 {
     const int full = at_most(p->o.max_batch, s->slice);
-    if (p->o.mode == CXR_TRAIN || *n >= full || in->max_batch < full) return;
+    if (p->o.mode != CXR_INFER || *n >= full || in->max_batch < full) return;
     *from = in->n > full ? in->n - full : 0;
     *n = full;
 }

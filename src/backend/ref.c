@@ -31,6 +31,7 @@ typedef struct ref_program { /* what this backend's cxr_program points to */
     int n; /* images of the last forward that backward may follow; 0: none */
     uint64_t key;
     ref_slot *slots; /* by node, input..last */
+    float *unused;   /* EXPLAIN: the parameters' gradients, which nobody asked for */
     size_t scratch;  /* byte offset: doubles for the convolutions' backward */
     char *arena;
     size_t arena_bytes;
@@ -127,10 +128,10 @@ static float *value(const ref_program *p, int node)
     return (float *)(void *)(p->arena + p->slots[node].value);
 }
 
-/* NULL for the span's input, which has no gradient. */
+/* NULL for the span's input, unless that is what is to be explained. */
 static float *gradient(const ref_program *p, int node)
 {
-    return node < p->first ? NULL : (float *)(void *)(p->arena + p->slots[node].gradient);
+    return node < p->first && p->mode != CXR_EXPLAIN ? NULL : (float *)(void *)(p->arena + p->slots[node].gradient);
 }
 
 static double *doubles(const ref_program *p, size_t offset)
@@ -166,7 +167,9 @@ static size_t reserve(ref_program *p, size_t bytes)
 static void plan(ref_program *p)
 {
     size_t scratch = 0;
-    p->slots[p->input].value = reserve(p, batch_count(p, p->input, p->max_batch) * sizeof(float));
+    const size_t input = batch_count(p, p->input, p->max_batch) * sizeof(float);
+    p->slots[p->input].value = reserve(p, input);
+    if (p->mode == CXR_EXPLAIN) p->slots[p->input].gradient = reserve(p, input);
     for (int i = p->first; i <= p->last; i++) {
         const size_t bytes = batch_count(p, i, p->max_batch) * sizeof(float);
         const size_t channels = (size_t)p->g->nodes[i].shape.c * sizeof(double);
@@ -191,6 +194,7 @@ static void program_close(cxr_program **program)
     if (program == NULL || *program == NULL) return;
     ref_program *p = (ref_program *)*program;
     cxr_mem_free(p->slots);
+    cxr_mem_free(p->unused);
     cxr_mem_free(p->arena);
     cxr_mem_free(p);
     *program = NULL;
@@ -217,7 +221,8 @@ static cxr_status program_compile(cxr_program **out, const cxr_graph *g, int fir
         p->arena = cxr_mem_new_aligned(p->arena_bytes, 1);
     }
     *out = (cxr_program *)p;
-    if (p->arena == NULL) {
+    if (p->mode == CXR_EXPLAIN) p->unused = cxr_mem_new(g->float_count, sizeof *p->unused);
+    if (p->arena == NULL || (p->mode == CXR_EXPLAIN && p->unused == NULL)) {
         program_close(out);
         return cxr_mem_fail(err, "a program's activations");
     }
@@ -270,6 +275,11 @@ static void forward_batchnorm(const ref_program *p, int node)
                       (double)v->epsilon, n, c, hw);
 }
 
+static float rate_of(const ref_program *p, int node)
+{
+    return p->mode == CXR_TRAIN ? p->g->nodes[node].rate : 0.0f;
+}
+
 static void forward_node(const ref_program *p, int node)
 {
     const cxr_node *v = &p->g->nodes[node];
@@ -290,7 +300,7 @@ static void forward_node(const ref_program *p, int node)
     case CXR_OP_LINEAR:
         cxr_ref_linear(y, x, param(p, node, CXR_WEIGHT), param(p, node, CXR_BIAS), n, cxr_shape_count(in), (size_t)v->shape.c);
         return;
-    case CXR_OP_DROPOUT: cxr_ref_dropout(y, x, count, p->mode == CXR_TRAIN ? v->rate : 0.0f, p->key, node); return;
+    case CXR_OP_DROPOUT: cxr_ref_dropout(y, x, count, rate_of(p, node), p->key, node); return;
     case CXR_OP_LOGSOFTMAX: cxr_ref_logsoftmax(y, x, n, (size_t)in.c, hw); return;
     }
 }
@@ -319,6 +329,11 @@ static void backward_batchnorm(const ref_program *p, int node, float *grads)
 {
     const cxr_node *v = &p->g->nodes[node];
     const size_t n = (size_t)p->n, c = (size_t)v->shape.c, hw = (size_t)v->shape.h * (size_t)v->shape.w;
+    if (p->mode == CXR_EXPLAIN) {
+        cxr_ref_batchnorm_fixed_backward(gradient(p, v->in[0]), gradient(p, node), doubles(p, p->slots[node].batch_var),
+                                         param(p, node, CXR_BN_WEIGHT), (double)v->epsilon, n, c, hw);
+        return;
+    }
     cxr_ref_batchnorm_backward(gradient(p, v->in[0]), grads + cxr_graph_param(p->g, node, CXR_BN_WEIGHT)->offset,
                                grads + cxr_graph_param(p->g, node, CXR_BN_BIAS)->offset, gradient(p, node), value(p, v->in[0]),
                                doubles(p, p->slots[node].batch_mean), doubles(p, p->slots[node].batch_var),
@@ -357,7 +372,7 @@ static void backward_node(const ref_program *p, int node, float *grads)
     case CXR_OP_MAXPOOL: cxr_ref_maxpool_backward(dx, dy, x, &s); return;
     case CXR_OP_AVGPOOL: cxr_ref_avgpool_backward(dx, dy, count, hw); return;
     case CXR_OP_LINEAR: backward_linear(p, node, grads); return;
-    case CXR_OP_DROPOUT: cxr_ref_dropout_backward(dx, dy, count, v->rate, p->key, node); return;
+    case CXR_OP_DROPOUT: cxr_ref_dropout_backward(dx, dy, count, rate_of(p, node), p->key, node); return;
     case CXR_OP_LOGSOFTMAX: cxr_ref_logsoftmax_backward(dx, dy, y, (size_t)p->n, (size_t)in.c, hw); return;
     }
 }
@@ -366,16 +381,19 @@ static cxr_status program_backward(cxr_program *program, const cxr_tensor *dout,
 {
     ref_program *p = (ref_program *)program;
     const ref_tensor *t = NULL;
-    if (p->mode != CXR_TRAIN) return cxr_fail(err, CXR_EINTERNAL, "reference backend: backward of an inference program");
+    if (p->mode == CXR_INFER) return cxr_fail(err, CXR_EINTERNAL, "reference backend: backward of an inference program");
     if (p->n == 0) return cxr_fail(err, CXR_EINTERNAL, "reference backend: backward before forward");
     const cxr_status st = tensor_check(&t, dout, "output gradient", p->out.shape, p->max_batch, err);
     if (st != CXR_OK) return st;
     if (t->n != p->n)
         return cxr_fail(err, CXR_EINTERNAL, "reference backend: output gradient of %d images after a forward of %d", t->n,
                         p->n);
+    const size_t input = batch_count(p, p->input, p->n) * sizeof(float);
+    if (p->mode == CXR_EXPLAIN) memset(gradient(p, p->input), 0, input);
     for (int i = p->first; i < p->last; i++) memset(gradient(p, i), 0, batch_count(p, i, p->n) * sizeof(float));
     memcpy(gradient(p, p->last), t->data, batch_count(p, p->last, p->n) * sizeof(float));
-    for (int i = p->last; i >= p->first; i--) backward_node(p, i, grads);
+    for (int i = p->last; i >= p->first; i--) backward_node(p, i, p->mode == CXR_EXPLAIN ? p->unused : grads);
+    if (p->mode == CXR_EXPLAIN) memcpy(grads, gradient(p, p->input), input);
     return CXR_OK;
 }
 

@@ -196,6 +196,15 @@ void cxr_ref_batchnorm_backward(float *dx, float *dgamma, float *dbeta, const fl
     }
 }
 
+void cxr_ref_batchnorm_fixed_backward(float *dx, const float *dy, const double *var, const float *gamma, double epsilon,
+                                      size_t n, size_t c, size_t hw)
+{
+    for (size_t i = 0; i < n * c; i++) {
+        const double scale = (double)gamma[i % c] / sqrt(var[i % c] + epsilon);
+        for (size_t p = i * hw; p < (i + 1) * hw; p++) dx[p] = (float)((double)dx[p] + (double)dy[p] * scale);
+    }
+}
+
 /* ---- Element by element ---- */
 
 void cxr_ref_relu(float *y, const float *x, size_t count)

@@ -32,6 +32,10 @@ void cxr_ref_batchnorm(float *y, const float *x, const double *mean, const doubl
 void cxr_ref_batchnorm_backward(float *dx, float *dgamma, float *dbeta, const float *dy, const float *x, const double *mean,
                                 const double *var, const float *gamma, double epsilon, size_t n, size_t c, size_t hw);
 
+/* With statistics that are not x's own (inference): dx += dy * gamma / sqrt(var + epsilon). */
+void cxr_ref_batchnorm_fixed_backward(float *dx, const float *dy, const double *var, const float *gamma, double epsilon,
+                                      size_t n, size_t c, size_t hw);
+
 /* max(x, 0); NaN stays NaN. Backward reads the output: the gradient passes where y > 0. */
 void cxr_ref_relu(float *y, const float *x, size_t count);
 void cxr_ref_relu_backward(float *dx, const float *dy, const float *y, size_t count);

@@ -37,32 +37,40 @@ static cxr_status run_backward(cxr_answer *a, cxr_program *p, const cxr_backend 
     cxr_tensor *dout = NULL;
     cxr_status st = b->tensor_new(&dout, CXR_F32, c->n, shape, err);
     if (st == CXR_OK) st = b->tensor_write(dout, c->n, host, err);
-    if (st == CXR_OK) st = b->backward(p, dout, a->grads, err);
+    if (st == CXR_OK) st = b->backward(p, dout, c->mode == CXR_TRAIN ? a->grads : a->din, err);
     b->tensor_free(&dout);
     cxr_mem_free(host);
     return st;
 }
 
-/* Training takes two steps, so that a backward which overwrites, or state left over from the first step, is seen. */
+/* Two steps, so that a training's backward which overwrites, an explaining one which adds, or state left over from the first
+ * step is seen. */
 static cxr_status run(cxr_answer *a, cxr_program *p, const cxr_backend *b, const cxr_agree_case *c, cxr_error *err)
 {
     cxr_tensor *in = NULL;
     const cxr_tensor *out = NULL;
     cxr_status st = input_new(&in, b, c, err);
-    for (int step = 0; step < (c->mode == CXR_TRAIN ? 2 : 1); step++) {
+    for (int step = 0; step < (c->mode == CXR_INFER ? 1 : 2); step++) {
         if (st == CXR_OK) st = b->forward(p, in, cxr_keyed(c->seed, KEY_DROPOUT + (uint64_t)step), &out, err);
         if (st == CXR_OK) st = b->tensor_read(out, a->out, err);
-        if (st == CXR_OK && c->mode == CXR_TRAIN) st = run_backward(a, p, b, c, err);
+        if (st == CXR_OK && c->mode != CXR_INFER) st = run_backward(a, p, b, c, err);
     }
     b->tensor_free(&in);
     return st;
+}
+
+static size_t input_count(const cxr_agree_case *c)
+{
+    const int node = cxr_span_input(c->g, c->first, c->last);
+    return node < 0 ? 0 : (size_t)c->n * cxr_shape_count(c->g->nodes[node].shape);
 }
 
 cxr_status cxr_answer_of(cxr_answer *a, const cxr_backend *b, const cxr_agree_case *c, cxr_error *err)
 {
     *a = (cxr_answer){.params = cxr_params_new(c->g), .grads = cxr_params_new(c->g)};
     a->out = cxr_mem_new((size_t)c->n * cxr_shape_count(c->g->nodes[c->last].shape), sizeof *a->out);
-    if (a->params == NULL || a->grads == NULL || a->out == NULL) return cxr_mem_fail(err, "a test's answer");
+    a->din = cxr_mem_new(input_count(c), sizeof *a->din);
+    if (a->params == NULL || a->grads == NULL || a->out == NULL || a->din == NULL) return cxr_mem_fail(err, "a test's answer");
     cxr_keyed_params(c->g, a->params, c->seed);
     const cxr_compile_opts o = {.mode = c->mode,
                                 .max_batch = c->max_batch > 0 ? c->max_batch : c->n,
@@ -80,6 +88,7 @@ void cxr_answer_free(cxr_answer *a)
     cxr_mem_free(a->out);
     cxr_mem_free(a->params);
     cxr_mem_free(a->grads);
+    cxr_mem_free(a->din);
     *a = (cxr_answer){0};
 }
 
@@ -118,7 +127,7 @@ static bool parameters_agree(const cxr_agree_case *c, const cxr_answer *got, con
         if (!within(got->params + p->offset, ref->params + p->offset, p->count,
                     cxr_param_learnable(p) ? 0.0 : c->tolerance.forward, "parameter", p->name, report, room))
             return false;
-        if (c->mode == CXR_INFER || !cxr_param_learnable(p) || both_noise(c, got, ref, p)) continue;
+        if (c->mode != CXR_TRAIN || !cxr_param_learnable(p) || both_noise(c, got, ref, p)) continue;
         if (!within(got->grads + p->offset, ref->grads + p->offset, p->count, c->tolerance.backward, "gradient", p->name,
                     report, room))
             return false;
@@ -137,6 +146,7 @@ bool cxr_agree(const cxr_backend *got, const cxr_backend *ref, const cxr_agree_c
     const size_t count = (size_t)c->n * cxr_shape_count(c->g->nodes[c->last].shape);
     const bool good = st == CXR_OK &&
                       within(a.out, b.out, count, c->tolerance.forward, "output of", c->g->nodes[c->last].name, report, room) &&
+                      within(a.din, b.din, input_count(c), c->tolerance.backward, "gradient of", "the input", report, room) &&
                       parameters_agree(c, &a, &b, report, room);
     cxr_answer_free(&a);
     cxr_answer_free(&b);

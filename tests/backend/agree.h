@@ -1,5 +1,6 @@
-/* Do two backends compute the same? Runs one span of a graph on both, with keyed parameters and inputs, forward and (training)
- * backward, and reports everything that differs by more than the tolerance: output, running statistics, each gradient. */
+/* Do two backends compute the same? Runs one span of a graph on both, with keyed parameters and inputs, forward and (training,
+ * explaining) backward, and reports everything that differs by more than the tolerance: output, running statistics, each
+ * gradient. */
 #ifndef CXR_TESTS_AGREE_H
 #define CXR_TESTS_AGREE_H
 #include "backend/backend.h"
@@ -21,7 +22,8 @@ typedef struct cxr_agree_case {
 typedef struct cxr_answer {
     float *out;    /* n images of the last node */
     float *params; /* the graph's parameters afterwards: running statistics have moved */
-    float *grads;  /* zeros for CXR_INFER */
+    float *grads;  /* of the parameters; zeros but for CXR_TRAIN */
+    float *din;    /* of the span's input, n images; zeros but for CXR_EXPLAIN */
 } cxr_answer;
 
 /* Runs `backend` on the case. Free with cxr_answer_free also after a failure. */

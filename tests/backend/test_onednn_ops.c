@@ -1,5 +1,5 @@
-/* The CPU backend against the reference one: every operator and every pattern that it fuses, over many shapes, for inference
- * and training. ctest runs this program again with the instruction set capped at AVX2 and at SSE4.1 (tests.cmake). */
+/* The CPU backend against the reference one: every operator and every pattern that it fuses, over many shapes, for inference,
+ * training and explaining. ctest runs this program again with the instruction set capped at AVX2 and at SSE4.1 (tests.cmake). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,6 +30,7 @@ static void open_graph(cxr_graph *g, cxr_shape in)
 
 static void check(const cxr_graph *g, const char *what, cxr_mode mode, int n, int threads, cxr_tolerance tolerance)
 {
+    static const char *const modes[] = {"inference", "training", "explaining"};
     char report[512];
     const cxr_agree_case c = {.g = g,
                               .first = 2,
@@ -41,10 +42,10 @@ static void check(const cxr_graph *g, const char *what, cxr_mode mode, int n, in
                               .seed = 11 + (uint64_t)n,
                               .tolerance = tolerance};
     if (!cxr_agree(&cxr_backend_cpu, &cxr_backend_reference, &c, report, sizeof report))
-        fail_msg("%s, %s, %d images, %d threads: %s", what, mode == CXR_TRAIN ? "training" : "inference", n, threads, report);
+        fail_msg("%s, %s, %d images, %d threads: %s", what, modes[mode], n, threads, report);
 }
 
-/* Inference and training, alone (`tolerance`) and behind a 1 x 1 convolution, whose gradient shows the operator's own. */
+/* Every mode, alone (`tolerance`) and behind a 1 x 1 convolution, whose gradient shows the operator's own. */
 static void check_both(const char *what, op_build *build, const op_case *c, int least, cxr_tolerance tolerance)
 {
     char name[128];
@@ -60,6 +61,7 @@ static void check_both(const char *what, op_build *build, const op_case *c, int 
         const cxr_tolerance limit = behind ? CHAIN : tolerance;
         for (int i = 0; i < 3; i++) {
             check(&g, name, CXR_INFER, images[i], 1 + i % 2, limit);
+            check(&g, name, CXR_EXPLAIN, images[i], 1 + i % 2, limit);
             if (images[i] >= least) check(&g, name, CXR_TRAIN, images[i], 1 + i % 2, limit);
         }
         cxr_graph_free(&g);

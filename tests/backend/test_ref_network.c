@@ -341,16 +341,19 @@ static void test_every_allocation_can_fail(void **state)
     (void)state;
     cxr_graph g;
     head_open(&g);
-    const cxr_agree_case c = {.g = &g, .first = 1, .last = g.node_count - 1, .mode = CXR_TRAIN, .n = 2, .seed = 1};
-    bool fired = true;
-    for (long n = 0; fired; n++) {
-        cxr_answer a;
-        cxr_mem_fail_at(n);
-        const cxr_status st = cxr_answer_of(&a, backend, &c, &error);
-        fired = cxr_mem_fail_fired();
-        cxr_mem_fail_at(-1);
-        assert_int_equal(st, fired ? CXR_ENOMEM : CXR_OK);
-        cxr_answer_free(&a);
+    cxr_agree_case c = {.g = &g, .first = 1, .last = g.node_count - 1, .n = 2, .seed = 1};
+    for (int mode = CXR_INFER; mode <= CXR_EXPLAIN; mode++) {
+        c.mode = (cxr_mode)mode;
+        bool fired = true;
+        for (long n = 0; fired; n++) {
+            cxr_answer a;
+            cxr_mem_fail_at(n);
+            const cxr_status st = cxr_answer_of(&a, backend, &c, &error);
+            fired = cxr_mem_fail_fired();
+            cxr_mem_fail_at(-1);
+            assert_int_equal(st, fired ? CXR_ENOMEM : CXR_OK);
+            cxr_answer_free(&a);
+        }
     }
     cxr_graph_free(&g);
 }
