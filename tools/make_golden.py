@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the golden fixtures that come from PyTorch: tests/fixtures/{graph,ops,network,optim,
-schedules,averages,losses,stages}.txt.
+schedules,averages,losses,stages,explain}.txt.
 
 Usage: make_golden.py [FOLDER]      (needs torch, torchvision, numpy; any machine gives the same files to the last few digits)
 
@@ -18,6 +18,7 @@ import numpy
 import torch
 import torchvision
 
+import explain
 import graphs
 import network
 import operators
@@ -40,6 +41,7 @@ def main():
         "averages": training.write_averages,
         "losses": training.write_losses,
         "stages": training.write_stages,
+        "explain": explain.write,
     }
     for name, write in files.items():
         out = Fixture(SEED, versions)

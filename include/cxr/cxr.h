@@ -379,6 +379,43 @@ CXR_API CXR_MUST_CHECK cxr_status cxr_predict(const cxr_model *model, const char
                                               const cxr_run_opts *opts, const cxr_hooks *hooks,
                                               void (*row)(void *user, const cxr_prediction *p), void *user, cxr_error *err);
 
+/* ---- Explanation ---- */
+
+/* Which way a heat map is made. */
+typedef enum cxr_explain_method {
+    CXR_GRAD_CAM,   /* Selvaraju et al. 2017: what a layer gives, weighed by its mean gradient */
+    CXR_GRAD_CAM_PP /* Grad-CAM++, Chattopadhay et al. 2018: weighed where the gradient is positive */
+} cxr_explain_method;
+
+typedef struct cxr_explain_opts {
+    cxr_explain_method method; /*                                                        default Grad-CAM  */
+    const char *layer;         /* "layer1".."layer4": of whose values the map is made    default "layer4"  */
+    const char *class_name;    /* what the map is to explain; NULL: the predicted class  default NULL      */
+    const char *out;           /* folder of the images' figures and maps, created; NULL: none is written   */
+    cxr_run_opts run;          /* its tta is ignored; gradients are f32 whatever the precision             */
+} cxr_explain_opts;
+CXR_API void cxr_explain_opts_default(cxr_explain_opts *o);
+
+/* One image's heat map, in the order given. Lent until the callback returns. */
+typedef struct cxr_explanation {
+    const char *path;
+    cxr_status status;          /* CXR_OK, or why there is no map                               */
+    const char *reason;         /* the sentence, when status is not CXR_OK                      */
+    int predicted, explained;   /* class indices                                                */
+    const float *probabilities; /* cxr_model_class_count() of them, in class order              */
+    const float *map;           /* height x width, 0 or more: before it is resized              */
+    int width, height;          /* of the map                                                   */
+    const char *figure, *raw;   /* files written: a PNG and the map as .npy; NULL without `out` */
+} cxr_explanation;
+
+/* Says of files, and of the images of folders as cxr_predict() finds them, where the model saw what speaks for a class: the gradient
+ * of the class's logit (before any softmax and temperature) at a layer. opts->out receives for each image, under its path
+ * without the folders that all have in common, a figure NAME.png and the map as NAME.npy. A bad image is an explanation with a
+ * status. CXR_EUSAGE for a layer or class that the model has not, and for several models joined. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_explain(const cxr_model *model, const char *const *paths, size_t count,
+                                              const cxr_explain_opts *opts, const cxr_hooks *hooks,
+                                              void (*row)(void *user, const cxr_explanation *e), void *user, cxr_error *err);
+
 /* ---- Evaluation ---- */
 
 #define CXR_METRICS 13

@@ -1,0 +1,209 @@
+/* cxr explain: heat maps of images, one row each on standard output, figures and maps in a folder. */
+#include "shared.h"
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef enum format { TABLE, CSV, JSON, JSONL } format;
+
+typedef struct explain_args {
+    cxr_explain_opts opts;
+    cxr_models models;
+    unsigned format, method, device, precision;
+    char *cache_dir;
+    cxr_talk talk;
+} explain_args;
+
+static void defaults(void *args)
+{
+    explain_args *a = args;
+    cxr_explain_opts_default(&a->opts);
+    a->method = a->opts.method;
+    a->device = a->opts.run.device;
+}
+
+static const char *add_model(void *args, const char *text)
+{
+    return cxr_add_model(&((explain_args *)args)->models, text);
+}
+
+#define FILLS(field) CXR_FILLS(explain_args, field)
+
+static const char *const format_words[] = {"table", "csv", "json", "jsonl", NULL};
+static const char *const method_words[] = {"grad-cam", "grad-cam++", NULL};
+static const char *const layer_words[] = {"layer1", "layer2", "layer3", "layer4", NULL};
+
+static const cxr_option options[] = {
+    {.name = "model",
+     .letter = 'm',
+     .group = "Options",
+     .kind = CXR_ARG_TEXT,
+     .value = "FILE",
+     .parse = add_model,
+     .help = "model file, as weights/best.safetensors of a run, or run folder (default: the one that comes with cxr)"},
+    {.name = "out",
+     .letter = 'o',
+     FILLS(opts.out),
+     .value = "DIR",
+     .help = "folder for the figures and maps (default: runs/explain, or -2, -3, ... where that exists)"},
+    {.name = "method", FILLS(method), .words = method_words, .help = "how the map is made"},
+    {.name = "layer", FILLS(opts.layer), .words = layer_words, .help = "of which layer; an earlier one sees finer and less"},
+    {.name = "class", FILLS(opts.class_name), .value = "NAME", .help = "explain this class (default: the predicted one)"},
+    {.name = "format",
+     .letter = 'f',
+     FILLS(format),
+     .words = format_words,
+     .help = "aligned columns, quoted as RFC 4180 says, one array of objects, or one object per line"},
+    CXR_OPTION_MAX_PIXELS(FILLS(opts.run.limits.max_pixels)),
+    CXR_OPTION_BATCH(FILLS(opts.run.batch_size)),
+    CXR_OPTION_DEVICE(FILLS(device)),
+    CXR_OPTION_PRECISION(FILLS(precision)),
+    CXR_OPTION_THREADS(FILLS(opts.run.threads)),
+    CXR_OPTION_DETERMINISTIC(FILLS(opts.run.deterministic)),
+    CXR_OPTION_QUIET(FILLS(talk.quiet)),
+    CXR_OPTION_VERBOSE(FILLS(talk.verbose)),
+};
+
+/* ---- Rows ---- */
+
+typedef struct sink {
+    const cxr_model *model;
+    format format;
+    int width; /* of the widest class name */
+    size_t good, bad;
+} sink;
+
+static double probability(const cxr_explanation *e)
+{
+    return (double)e->probabilities[e->explained];
+}
+
+static void head(const sink *s)
+{
+    if (s->format == TABLE)
+        (void)printf("%-*s  %-*s  probability  figure\n", s->width, "prediction", s->width, "explained");
+    else if (s->format == CSV)
+        (void)printf("path,prediction,explained,probability,figure,map\n");
+    else if (s->format == JSON)
+        (void)printf("[");
+}
+
+static void table_row(const sink *s, const cxr_explanation *e)
+{
+    (void)printf("%-*s  %-*s  %11.4f  %s\n", s->width, cxr_model_class_name(s->model, e->predicted), s->width,
+                 cxr_model_class_name(s->model, e->explained), probability(e), e->figure);
+}
+
+static void csv_row(const sink *s, const cxr_explanation *e)
+{
+    cxr_print_csv(e->path);
+    (void)putchar(',');
+    cxr_print_csv(cxr_model_class_name(s->model, e->predicted));
+    (void)putchar(',');
+    cxr_print_csv(cxr_model_class_name(s->model, e->explained));
+    (void)printf(",%.9g,", probability(e));
+    cxr_print_csv(e->figure);
+    (void)putchar(',');
+    cxr_print_csv(e->raw);
+    (void)putchar('\n');
+}
+
+/* False when a path cannot be held by JSON, which is UTF-8. */
+static bool json_row(const sink *s, const cxr_explanation *e)
+{
+    json_t *row =
+        json_pack("{s:s, s:s, s:s, s:f, s:s, s:s}", "path", e->path, "prediction", cxr_model_class_name(s->model, e->predicted),
+                  "explained", cxr_model_class_name(s->model, e->explained), "probability", probability(e), "figure", e->figure,
+                  "map", e->raw);
+    if (row == NULL) return false;
+    if (s->format == JSON) (void)printf("%s\n", s->good > 0 ? "," : "");
+    (void)json_dumpf(row, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    if (s->format == JSONL) (void)putchar('\n');
+    json_decref(row);
+    return true;
+}
+
+static void on_row(void *user, const cxr_explanation *e)
+{
+    sink *s = user;
+    if (e->status != CXR_OK) {
+        cxr_complain("%s", e->reason);
+        s->bad++;
+        return;
+    }
+    if (s->format == TABLE)
+        table_row(s, e);
+    else if (s->format == CSV)
+        csv_row(s, e);
+    else if (!json_row(s, e)) {
+        cxr_complain("%s: the name is not UTF-8, which JSON cannot hold; --format csv can", e->path);
+        s->bad++;
+        return;
+    }
+    s->good++;
+}
+
+static cxr_status explain(explain_args *a, const cxr_given *given, const cxr_hooks *hooks, cxr_error *err)
+{
+    cxr_model *model = NULL;
+    cxr_status st = cxr_open_models(&model, &a->models, err);
+    if (st != CXR_OK) return st;
+    sink s = {.model = model, .format = (format)a->format, .width = (int)strlen("prediction")};
+    for (int k = 0; k < cxr_model_class_count(model); k++) {
+        const int n = (int)strlen(cxr_model_class_name(model, k));
+        if (n > s.width) s.width = n;
+    }
+    head(&s);
+    st = cxr_explain(model, (const char *const *)given->operands, (size_t)given->operand_count, &a->opts, hooks, on_row, &s,
+                     err);
+    if (s.format == JSON) (void)printf("%s]\n", s.good > 0 ? "\n" : "");
+    if (st == CXR_OK && s.bad > 0) st = cxr_fail(err, CXR_EDATA, "%zu of %zu images have no heat map", s.bad, s.good + s.bad);
+    cxr_console_close();
+    cxr_model_close(&model);
+    return st;
+}
+
+static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
+{
+    explain_args *a = args;
+    char *folder = NULL;
+    a->opts.method = a->method;
+    a->opts.run.device = a->device;
+    a->opts.run.threads = cxr_threads(a->opts.run.threads);
+    a->opts.run.precision = a->precision;
+    if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.run.cache_dir = a->cache_dir;
+    const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), !isatty(STDOUT_FILENO));
+    cxr_status st = a->opts.out == NULL ? cxr_free_run_folder("explain", &folder, err) : CXR_OK;
+    if (folder != NULL) a->opts.out = folder;
+    cxr_console_catch_signals();
+    if (st == CXR_OK) st = explain(a, given, hooks, err);
+    free(folder);
+    free(a->cache_dir);
+    return st;
+}
+
+const cxr_command cxr_command_explain = {
+    .name = "explain",
+    .summary = "draw heat maps of what speaks for a class",
+    .synopsis = {"[OPTION]... PATH..."},
+    .about =
+        "Makes a heat map of each image: where the model saw what speaks for a class. PATH is a JPEG or PNG file, or a folder "
+        "(searched for images, in byte order of names). For each image DIR receives a figure, the image beside itself under "
+        "the map, and the map before it was resized, as .npy.\n\n"
+        "A heat map shows what a model looked at, not what is ill, and a model may look at the right place for a wrong "
+        "reason.\n\n"
+        "An image that cannot be read is reported on standard error with the reason; the rest goes on, and the exit status "
+        "is 65 at the end.",
+    .examples = {{"heat maps of a folder", "cxr explain --model runs/finetune --out maps chest_xray/test/PNEUMONIA"},
+                 {"what speaks against pneumonia, in more detail",
+                  "cxr explain --model runs/finetune --class NORMAL --layer layer3 new/a.jpeg"}},
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .operand_min = 1,
+    .operand_max = -1,
+    .operand = "PATH",
+    .args_size = sizeof(explain_args),
+    .defaults = defaults,
+    .run = run,
+};
