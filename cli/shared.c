@@ -28,6 +28,7 @@ int cxr_exit_status(cxr_status status, int signal)
     case CXR_EUNAVAILABLE: return CXR_EXIT_UNAVAILABLE;
     case CXR_ENOMEM: return CXR_EXIT_SYSTEM;
     case CXR_ESTOPPED: return signal != 0 ? CXR_EXIT_SIGNAL + signal : CXR_EXIT_INTERNAL;
+    case CXR_EUNMET: return CXR_EXIT_UNMET;
     case CXR_EINTERNAL: break;
     }
     return CXR_EXIT_INTERNAL;

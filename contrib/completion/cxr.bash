@@ -2,7 +2,7 @@
 _cxr()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
-    local options='' words='' kind='operand' verbs='train tune evaluate predict explain quantize export summary fetch-weights phantom bench help'
+    local options='' words='' kind='operand' verbs='train tune evaluate compare predict explain quantize export summary fetch-weights phantom bench help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$cur")
@@ -94,6 +94,13 @@ _cxr()
         --device) kind='word' words="auto cpu cuda reference " ;;
         --precision) kind='word' words="f32 bf16 int8 auto " ;;
         --tta) kind='word' words="none flip scales crops " ;;
+        --threads | -j) kind='word' ;;
+        esac
+        ;;
+    compare)
+        options="--require --threads --quiet --help"
+        case $prev in
+        --require | -r) kind='word' ;;
         --threads | -j) kind='word' ;;
         esac
         ;;

@@ -38,7 +38,8 @@ typedef enum cxr_status {
     CXR_EUNAVAILABLE, /* this build or machine lacks what was asked for (CUDA, network)   */
     CXR_ENOMEM,       /* memory is exhausted                                              */
     CXR_ESTOPPED,     /* the caller asked to stop; what was done so far is saved          */
-    CXR_EINTERNAL     /* a bug in cxr, or a library call that must not fail did           */
+    CXR_EINTERNAL,    /* a bug in cxr, or a library call that must not fail did           */
+    CXR_EUNMET        /* what the caller required of a result does not hold               */
 } cxr_status;
 
 /* Zero it before use. `text` is one sentence naming what, where and why, without a final newline. */
@@ -462,6 +463,39 @@ typedef struct cxr_robustness {
 CXR_API CXR_MUST_CHECK cxr_status cxr_evaluate_robustness(const cxr_model *model, const cxr_evaluate_opts *opts,
                                                           const cxr_hooks *hooks, cxr_robustness **out, cxr_error *err);
 CXR_API void cxr_robustness_free(cxr_robustness **r);
+
+/* ---- Comparison ---- */
+
+/* An image on which two models decide differently. */
+typedef struct cxr_changed {
+    const char *path;
+    int label, a, b; /* class indices */
+} cxr_changed;
+
+/* Two models on the same images. Differences are B's figure less A's. */
+typedef struct cxr_comparison {
+    size_t n;
+    int classes;
+    const char *const *class_names;
+    int positive;                   /* two classes: the second; more: -1 */
+    const char *names[CXR_METRICS]; /* as in cxr_metrics */
+    double a[CXR_METRICS], b[CXR_METRICS], difference[CXR_METRICS];
+    double ci95[CXR_METRICS][2]; /* of the difference; NaN when undefined */
+    double auroc_p;              /* two classes: DeLong's test of equal areas, two sided; NaN when undefined */
+    uint64_t only_a, only_b;     /* images that A alone, B alone has right */
+    double mcnemar_p;            /* two sided: that these are as many */
+    bool mcnemar_exact;          /* binomial: fewer than 25 such images; else chi-squared, corrected */
+    cxr_changed *changed;        /* in byte order of paths */
+    size_t changed_count;
+} cxr_comparison;
+
+/* a, b: a predictions.csv that cxr_evaluate() wrote, or a folder that holds it or test/predictions.csv. CXR_EDATA when they are not
+ * of the same images with the same labels and classes, naming the first difference. threads 0: what the machine grants. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_compare(const char *a, const char *b, int threads, cxr_comparison **out, cxr_error *err);
+/* requirement: a figure's name, >= or <=, and the bound of its difference: "auroc >= -0.002". CXR_EUNMET when it does not hold,
+ * or the difference is undefined; CXR_EUSAGE when it is none. c NULL: only its form is looked at. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_comparison_require(const cxr_comparison *c, const char *requirement, cxr_error *err);
+CXR_API void cxr_comparison_free(cxr_comparison **c);
 
 /* ---- Quantisation ---- */
 

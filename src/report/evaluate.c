@@ -56,14 +56,14 @@ static cxr_status check_members(const cxr_model *m, const cxr_evaluate_opts *o, 
     return st;
 }
 
-static cxr_status write_files(const char *folder, const cxr_model *m, const cxr_predictions *p, const cxr_metrics *x,
-                              cxr_error *err)
+static cxr_status write_files(const char *folder, const cxr_model *m, const cxr_scored *s, const cxr_metrics *x, cxr_error *err)
 {
+    const cxr_predictions *p = &s->all;
     cxr_status st = cxr_make_folders(folder, err);
     char *metrics = cxr_path_join(folder, "metrics.json"), *rows = cxr_path_join(folder, "predictions.csv");
     char *matrix = cxr_path_join(folder, "confusion_matrix.png");
     if (st == CXR_OK && (metrics == NULL || rows == NULL || matrix == NULL)) st = cxr_mem_fail(err, "a file name");
-    if (st == CXR_OK) st = cxr_write_predictions(rows, p, m->positive, m->threshold, err);
+    if (st == CXR_OK) st = cxr_write_predictions(rows, p, s->groups, m->positive, m->threshold, err);
     if (st == CXR_OK) st = cxr_plot_confusion(matrix, x->confusion, p->class_names, p->classes, err);
     if (st == CXR_OK) st = cxr_write_metrics(metrics, x, p->class_names, err);
     cxr_mem_free(metrics);
@@ -158,7 +158,7 @@ cxr_status cxr_evaluate(const cxr_model *m, const cxr_evaluate_opts *o, const cx
     if (st == CXR_OK) st = cxr_metrics_compute(out, &scored.all, m->positive, m->threshold, err);
     if (st == CXR_OK) st = cxr_metrics_intervals(*out, &scored.all, scored.groups, o->run.threads, err);
     if (st == CXR_OK) st = write_ledgers(o, m, *out, hooks, err);
-    if (st == CXR_OK && o->out != NULL) st = write_files(o->out, m, &scored.all, *out, err);
+    if (st == CXR_OK && o->out != NULL) st = write_files(o->out, m, &scored, *out, err);
     if (st != CXR_OK) cxr_metrics_free(out);
     cxr_scored_free(&scored);
     close_reading(&r);

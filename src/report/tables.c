@@ -84,11 +84,12 @@ cxr_status cxr_write_seeds(const char *path, const cxr_seeds *s, cxr_error *err)
 
 typedef struct decided {
     const cxr_predictions *p;
+    const char *const *groups;
     int positive;
     double threshold;
 } decided;
 
-static cxr_status put_predictions_header(FILE *f, const cxr_predictions *p, cxr_error *err)
+static cxr_status put_predictions_header(FILE *f, const cxr_predictions *p, bool groups, cxr_error *err)
 {
     (void)fputs("path,label,prediction", f);
     for (int k = 0; k < p->classes; k++) {
@@ -98,6 +99,7 @@ static cxr_status put_predictions_header(FILE *f, const cxr_predictions *p, cxr_
         cxr_csv_put(f, name);
         cxr_mem_free(name);
     }
+    if (groups) (void)fputs(",group", f);
     (void)fputc('\n', f);
     return CXR_OK;
 }
@@ -106,7 +108,7 @@ static cxr_status put_predictions(FILE *f, const void *content, cxr_error *err)
 {
     const decided *d = content;
     const cxr_predictions *p = d->p;
-    const cxr_status st = put_predictions_header(f, p, err);
+    const cxr_status st = put_predictions_header(f, p, d->groups != NULL, err);
     for (size_t i = 0; st == CXR_OK && i < p->n; i++) {
         const float *probability = p->probability + i * (size_t)p->classes;
         cxr_csv_put(f, p->path[i]);
@@ -115,14 +117,19 @@ static cxr_status put_predictions(FILE *f, const void *content, cxr_error *err)
         (void)fputc(',', f);
         cxr_csv_put(f, p->class_names[cxr_decide(probability, p->classes, d->positive, d->threshold)]);
         for (int k = 0; k < p->classes; k++) (void)fprintf(f, ",%.9g", (double)probability[k]);
+        if (d->groups != NULL) {
+            (void)fputc(',', f);
+            cxr_csv_put(f, d->groups[i]);
+        }
         (void)fputc('\n', f);
     }
     return st;
 }
 
-cxr_status cxr_write_predictions(const char *path, const cxr_predictions *p, int positive, double threshold, cxr_error *err)
+cxr_status cxr_write_predictions(const char *path, const cxr_predictions *p, const char *const *groups, int positive,
+                                 double threshold, cxr_error *err)
 {
-    return write_text(path, put_predictions, &(decided){p, positive, threshold}, err);
+    return write_text(path, put_predictions, &(decided){p, groups, positive, threshold}, err);
 }
 
 typedef struct trials {

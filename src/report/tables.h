@@ -9,9 +9,10 @@ CXR_MUST_CHECK cxr_status cxr_write_results(const char *path, const cxr_epoch *e
 CXR_MUST_CHECK cxr_status cxr_write_seeds(const char *path, const cxr_seeds *s, cxr_error *err);
 /* One object; every figure is {"value": x, "ci95": [low, high]} (null when undefined), more than two classes add "per_class". */
 CXR_MUST_CHECK cxr_status cxr_write_metrics(const char *path, const cxr_metrics *m, const char *const *classes, cxr_error *err);
-/* path,label,prediction,probability_<CLASS>... ; probabilities with 9 significant digits (a float's round trip). */
-CXR_MUST_CHECK cxr_status cxr_write_predictions(const char *path, const cxr_predictions *p, int positive, double threshold,
-                                                cxr_error *err);
+/* path,label,prediction,probability_<CLASS>...,group ; probabilities with 9 significant digits (a float's round trip). groups: the
+ * patient of each image; NULL: the column is not there. */
+CXR_MUST_CHECK cxr_status cxr_write_predictions(const char *path, const cxr_predictions *p, const char *const *groups,
+                                                int positive, double threshold, cxr_error *err);
 /* robustness.csv (perturbation,images and the figures by name; after the perturbations mean, worst and pooled) and
  * robustness.json in `folder`, which is created. */
 CXR_MUST_CHECK cxr_status cxr_write_robustness(const char *folder, const cxr_robustness *r, cxr_error *err);

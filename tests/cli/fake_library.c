@@ -384,6 +384,48 @@ void cxr_robustness_free(cxr_robustness **r)
     *r = NULL;
 }
 
+cxr_status cxr_compare(const char *a, const char *b, int threads, cxr_comparison **out, cxr_error *err)
+{
+    static const char *const classes[] = {"NORMAL", "PNEUMONIA"};
+    static cxr_changed changed[] = {{"x-ray.jpeg", 1, 0, 1}};
+    static cxr_comparison c;
+    (void)printf("a=%s b=%s threads=%d\n", a, b, threads);
+    *out = NULL;
+    const cxr_status st = outcome(err);
+    if (st != CXR_OK) return st;
+    c = (cxr_comparison){.n = 45,
+                         .classes = 2,
+                         .class_names = classes,
+                         .positive = 1,
+                         .auroc_p = 0.25,
+                         .only_a = 3,
+                         .only_b = 9,
+                         .mcnemar_p = 0.125,
+                         .mcnemar_exact = true,
+                         .changed = changed,
+                         .changed_count = 1};
+    for (int i = 0; i < CXR_METRICS; i++) {
+        c.names[i] = i == 5 ? "npv" : "auroc";
+        c.a[i] = 0.875;
+        c.b[i] = c.difference[i] = i == 5 ? 0.0 / 0.0 : 0.75;
+        c.ci95[i][0] = c.ci95[i][1] = i == 5 ? 0.0 / 0.0 : -0.5;
+    }
+    *out = &c;
+    return CXR_OK;
+}
+
+cxr_status cxr_comparison_require(const cxr_comparison *c, const char *requirement, cxr_error *err)
+{
+    if (strstr(requirement, "= ") == NULL) return cxr_fail(err, CXR_EUSAGE, "no requirement");
+    if (c == NULL || strstr(requirement, "= 0.5") == NULL) return CXR_OK;
+    return cxr_fail(err, CXR_EUNMET, "%s: not met", requirement);
+}
+
+void cxr_comparison_free(cxr_comparison **c)
+{
+    *c = NULL;
+}
+
 void cxr_quantize_opts_default(cxr_quantize_opts *o)
 {
     *o = (cxr_quantize_opts){.images = 512, .seed = 1, .max_loss = 0.002};

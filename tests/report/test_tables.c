@@ -89,10 +89,10 @@ static void predictions_survive_awkward_names(void **state)
     const char *path = in_folder("predictions.csv");
     const cxr_predictions *p = &three_classes;
     cxr_csv csv;
-    assert_int_equal(cxr_write_predictions(path, p, -1, 0.5, NULL), CXR_OK);
+    assert_int_equal(cxr_write_predictions(path, p, (const char *[]){"u", "v,w", "u"}, -1, 0.5, NULL), CXR_OK);
     assert_int_equal(cxr_csv_read(&csv, path, NULL), CXR_OK);
     assert_int_equal(csv.row_count, 4);
-    assert_int_equal(csv.columns, 6);
+    assert_int_equal(csv.columns, 7);
     assert_string_equal(csv.rows[0][0], "path");
     assert_string_equal(csv.rows[0][1], "label");
     assert_string_equal(csv.rows[0][2], "prediction");
@@ -104,6 +104,8 @@ static void predictions_survive_awkward_names(void **state)
         assert_string_equal(csv.rows[i + 1][1], awkward[p->label[i]]);
         for (size_t k = 0; k < 3; k++) assert_true(strtof(csv.rows[i + 1][3 + k], NULL) == p->probability[i * 3 + k]);
     }
+    assert_string_equal(csv.rows[0][6], "group");
+    assert_string_equal(csv.rows[2][6], "v,w");
     assert_string_equal(csv.rows[1][2], "a,b");
     assert_string_equal(csv.rows[2][2], "say \"x\"");
     cxr_csv_free(&csv);
@@ -115,7 +117,7 @@ static void predictions_follow_the_threshold(void **state)
     (void)state;
     const char *path = in_folder("predictions.csv");
     cxr_csv csv;
-    assert_int_equal(cxr_write_predictions(path, &two_classes, 1, 0.375, NULL), CXR_OK);
+    assert_int_equal(cxr_write_predictions(path, &two_classes, NULL, 1, 0.375, NULL), CXR_OK);
     assert_int_equal(cxr_csv_read(&csv, path, NULL), CXR_OK);
     assert_string_equal(csv.rows[1][2], awkward[0]);
     assert_string_equal(csv.rows[2][2], awkward[1]);
@@ -218,7 +220,7 @@ static void a_name_that_is_not_utf8_is_refused(void **state)
 static cxr_status write_nth(int which, const char *path, const cxr_metrics *m, cxr_error *err)
 {
     if (which == 0) return cxr_write_results(path, epochs, 2, err);
-    if (which == 1) return cxr_write_predictions(path, &three_classes, -1, 0.5, err);
+    if (which == 1) return cxr_write_predictions(path, &three_classes, NULL, -1, 0.5, err);
     return cxr_write_metrics(path, m, awkward, err);
 }
 

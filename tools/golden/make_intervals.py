@@ -146,13 +146,18 @@ def percentiles(values):
     return [float(v) for v in np.percentile(defined, [2.5, 97.5])]
 
 
-def bootstrap_case(name, label, p, positive, threshold, group):
+def draws(group):
+    """How often each image is in each draw."""
     names, numbers = np.unique(group, return_inverse=True)
-    values = {f: np.empty(DRAWS) for f in NAMES}
     for d in range(DRAWS):
         key = keyed_rng.key(1, keyed_rng.BOOTSTRAP, d, 0)
         drawn = ((keyed_rng.u64(key, np.arange(len(names), dtype=np.uint64)) >> np.uint64(32)) * np.uint64(len(names))) >> np.uint64(32)
-        times = np.bincount(drawn.astype(int), minlength=len(names))[numbers]
+        yield np.bincount(drawn.astype(int), minlength=len(names))[numbers]
+
+
+def bootstrap_case(name, label, p, positive, threshold, group):
+    values = {f: np.empty(DRAWS) for f in NAMES}
+    for d, times in enumerate(draws(group)):
         drawn = np.repeat(label, times), np.repeat(p, times, 0), positive, threshold
         found = figures(*drawn)
         if d % 100 == 0:
@@ -187,4 +192,5 @@ def main():
         f.write("\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+/* cxr_compare() on files: what is read, what is refused, and requirements. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HEAD "path,label,prediction,probability_sick,probability_well\n"
+
+static char folder[] = "/tmp/cxr-compare-XXXXXX";
+static const char *const a_rows = HEAD "p/1.png,sick,sick,0.9,0.1\np/2.png,sick,well,0.4,0.6\n"
+                                       "p/3.png,well,well,0.2,0.8\np/4.png,well,well,0.3,0.7\n";
+/* other rows, other columns, one changed */
+static const char *const b_rows = "path,prediction,label,probability_well,probability_sick\np/4.png,well,well,0.7,0.3\n"
+                                  "p/2.png,sick,sick,0.4,0.6\np/1.png,sick,sick,0.1,0.9\np/3.png,well,well,0.8,0.2\n";
+
+/* Lent until the fourth call from now. */
+static const char *in_folder(const char *name)
+{
+    static char paths[4][256];
+    static int next;
+    char *path = paths[next++ % 4];
+    (void)snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static const char *put(const char *name, const char *text)
+{
+    const char *path = in_folder(name);
+    assert_int_equal(cxr_file_write(path, text, strlen(text), NULL), CXR_OK);
+    return path;
+}
+
+static double difference(const cxr_comparison *c, const char *name)
+{
+    for (int f = 0; f < CXR_METRICS; f++)
+        if (strcmp(c->names[f], name) == 0) return c->difference[f];
+    return (double)NAN;
+}
+
+static void rows_and_classes_may_be_in_any_order(void **state)
+{
+    (void)state;
+    cxr_comparison *c;
+    cxr_error err = {0};
+    const char *a = put("a.csv", a_rows), *b = put("b.csv", b_rows);
+    assert_int_equal(cxr_compare(a, b, 1, &c, &err), CXR_OK);
+    assert_int_equal(c->n, 4);
+    assert_string_equal(c->class_names[0], "sick");
+    assert_string_equal(c->class_names[c->positive], "well");
+    assert_int_equal(c->changed_count, 1);
+    assert_string_equal(c->changed[0].path, "p/2.png");
+    assert_true(c->changed[0].label == 0 && c->changed[0].a == 1 && c->changed[0].b == 0);
+    assert_true(difference(c, "accuracy") == 0.25);
+    assert_true(c->only_a == 0 && c->only_b == 1);
+    cxr_comparison_free(&c);
+    assert_null(c);
+    cxr_comparison_free(NULL);
+}
+
+static void folders_hold_the_file(void **state)
+{
+    (void)state;
+    cxr_comparison *c;
+    cxr_error err = {0};
+    assert_int_equal(mkdir(in_folder("run"), 0777), 0);
+    assert_int_equal(cxr_compare(in_folder("run"), in_folder("run"), 1, &c, &err), CXR_ENOINPUT);
+    assert_non_null(strstr(err.text, "holds no predictions.csv"));
+    assert_int_equal(mkdir(in_folder("run/test"), 0777), 0);
+    (void)put("run/test/predictions.csv", a_rows);
+    assert_int_equal(cxr_compare(in_folder("run"), in_folder("run/test"), 1, &c, &err), CXR_OK);
+    assert_int_equal(c->changed_count, 0);
+    cxr_comparison_free(&c);
+}
+
+static void what_does_not_fit_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *says;
+        cxr_status status;
+    } cases[] = {
+        {"", "a header is needed", CXR_EDATA},
+        {HEAD, "no prediction", CXR_EDATA},
+        {"path,label,probability_sick,probability_well\n", "the header must be", CXR_EDATA},
+        {"path,label,prediction,probability_sick\np/1.png,sick,sick,1\n", "1 columns probability_CLASS", CXR_EDATA},
+        {"path,label,prediction,probability_ill,probability_well\np/1.png,ill,ill,1,0\n", "class \"ill\" is not one of",
+         CXR_EDATA},
+        {HEAD "p/1.png,sick,sick,nan,0.1\n", ":2: \"nan\" is not a probability", CXR_EDATA},
+        {HEAD "p/1.png,sick,sick,1.5,0.1\n", ":2: \"1.5\" is not a probability", CXR_EDATA},
+        {HEAD "p/1.png,sick,sick,0.9x,0.1\n", ":2: \"0.9x\" is not a probability", CXR_EDATA},
+        {HEAD "p/1.png,ill,sick,0.9,0.1\n", ":2: \"ill\" is none of its classes", CXR_EDATA},
+        {HEAD "p/1.png,sick,,0.9,0.1\n", ":2: \"\" is none of its classes", CXR_EDATA},
+        {HEAD "p/1.png,sick,sick,0.9,0.1\np/1.png,sick,sick,0.9,0.1\n", "\"p/1.png\" is listed twice", CXR_EDATA},
+        {HEAD "p/1.png,sick,sick,0.9,0.1\n", "\"p/2.png\" is not in it", CXR_EDATA},
+        {HEAD "p/0.png,sick,sick,0.9,0.1\n", "a.csv: \"p/0.png\" is not in it", CXR_EDATA},
+        {HEAD "p/1.png,well,sick,0.9,0.1\n", "\"p/1.png\" is labelled \"well\" here and \"sick\" in", CXR_EDATA},
+    };
+    char a[256];
+    (void)snprintf(a, sizeof a, "%s", put("a.csv", a_rows));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cxr_comparison *c = (cxr_comparison *)&c;
+        cxr_error err = {0};
+        const cxr_status st = cxr_compare(a, put("b.csv", cases[i].text), 1, &c, &err);
+        if (st != cases[i].status) fail_msg("case %zu: %d", i, (int)st);
+        assert_null(c);
+        if (strstr(err.text, cases[i].says) == NULL) fail_msg("\"%s\" does not say \"%s\"", err.text, cases[i].says);
+    }
+}
+
+static void requirements_hold_or_not(void **state)
+{
+    (void)state;
+    cxr_comparison *c;
+    cxr_error err = {0};
+    assert_int_equal(cxr_compare(put("a.csv", a_rows), put("b.csv", b_rows), 1, &c, &err), CXR_OK);
+    assert_int_equal(cxr_comparison_require(c, "accuracy >= 0.25", &err), CXR_OK);
+    assert_int_equal(cxr_comparison_require(c, " accuracy<=.25 ", &err), CXR_OK);
+    assert_int_equal(cxr_comparison_require(c, "accuracy >= 0.26", &err), CXR_EUNMET);
+    assert_non_null(strstr(err.text, "the difference is 0.25"));
+    assert_int_equal(cxr_comparison_require(c, "loss <= -10", &err), CXR_EUNMET);
+    c->difference[0] = (double)NAN;
+    assert_int_equal(cxr_comparison_require(c, "accuracy >= -1", &err), CXR_EUNMET);
+    assert_int_equal(cxr_comparison_require(c, "accuracy <= 1", &err), CXR_EUNMET);
+    static const char *const wrong[] = {"",       "accuracy",       "auc >= 0",        "accuracy > 0",   "accuracy >= ",
+                                        ">= 0.1", "accuracy >= 1x", "accuracy >= nan", "accuracy = 0.1", "accuracy >= 1 2"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(cxr_comparison_require(i % 2 == 0 ? c : NULL, wrong[i], &err), CXR_EUSAGE);
+    assert_int_equal(cxr_comparison_require(NULL, "ece <= 0.01", &err), CXR_OK);
+    cxr_comparison_free(&c);
+}
+
+static void every_allocation_can_fail(void **state)
+{
+    (void)state;
+    const char *a = put("a.csv", a_rows), *b = put("b.csv", b_rows);
+    bool fired = true;
+    for (long n = 0; fired; n++) {
+        cxr_comparison *c;
+        cxr_mem_fail_at(n);
+        const cxr_status st = cxr_compare(a, b, 1, &c, NULL);
+        fired = cxr_mem_fail_fired();
+        cxr_mem_fail_at(-1);
+        if (!fired || st != CXR_OK) assert_int_equal(st, fired ? CXR_ENOMEM : CXR_OK); /* libcsv tries some again */
+        assert_true((c == NULL) == (st != CXR_OK));
+        cxr_comparison_free(&c);
+    }
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) == NULL;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a.csv", "b.csv", "run/test/predictions.csv", "run/test", "run"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) (void)remove(in_folder(names[i]));
+    return rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_and_classes_may_be_in_any_order),
+        cmocka_unit_test(folders_hold_the_file),
+        cmocka_unit_test(what_does_not_fit_is_told),
+        cmocka_unit_test(requirements_hold_or_not),
+        cmocka_unit_test(every_allocation_can_fail),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
