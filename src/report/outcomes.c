@@ -51,8 +51,9 @@ static const char *class_in(const char *column)
 /* The classes in the order of `like`, or in the file's. */
 static cxr_status find_classes(cxr_outcomes *o, columns *c, const cxr_outcomes *like, cxr_error *err)
 {
-    const char **names = cxr_mem_new(o->csv.columns, sizeof *names);
-    c->of = cxr_mem_new(o->csv.columns, sizeof *c->of);
+    const size_t most = like == NULL ? o->csv.columns : (size_t)like->all.classes;
+    const char **names = cxr_mem_new(most, sizeof *names);
+    c->of = cxr_mem_new(most, sizeof *c->of);
     o->all.class_names = names;
     if (names == NULL || c->of == NULL) return cxr_mem_fail(err, o->path);
     for (size_t i = 0; i < o->csv.columns; i++) {

@@ -94,6 +94,7 @@ static void what_does_not_fit_is_told(void **state)
         {"path,label,prediction,probability_sick\np/1.png,sick,sick,1\n", "1 columns probability_CLASS", CXR_EDATA},
         {"path,label,prediction,probability_ill,probability_well\np/1.png,ill,ill,1,0\n", "class \"ill\" is not one of",
          CXR_EDATA},
+        {"path,label,prediction,probability_sick,probability_sick\np/1.png,sick,sick,1,0\n", "is named twice", CXR_EDATA},
         {HEAD "p/1.png,sick,sick,nan,0.1\n", ":2: \"nan\" is not a probability", CXR_EDATA},
         {HEAD "p/1.png,sick,sick,1.5,0.1\n", ":2: \"1.5\" is not a probability", CXR_EDATA},
         {HEAD "p/1.png,sick,sick,0.9x,0.1\n", ":2: \"0.9x\" is not a probability", CXR_EDATA},
@@ -114,6 +115,19 @@ static void what_does_not_fit_is_told(void **state)
         assert_null(c);
         if (strstr(err.text, cases[i].says) == NULL) fail_msg("\"%s\" does not say \"%s\"", err.text, cases[i].says);
     }
+}
+
+/* The other file's classes are more than this one has columns. */
+static void classes_may_be_missing(void **state)
+{
+    (void)state;
+    cxr_comparison *c;
+    cxr_error err = {0};
+    const char *a = put("a.csv", "path,label,prediction,probability_p,probability_q,probability_r,probability_s,probability_t,"
+                                 "probability_u,probability_v,probability_w\n1.png,p,p,1,0,0,0,0,0,0,0\n");
+    const char *b = put("b.csv", "path,label,prediction,probability_w,probability_v\n1.png,w,w,1,0\n");
+    assert_int_equal(cxr_compare(a, b, 1, &c, &err), CXR_EDATA);
+    assert_non_null(strstr(err.text, "b.csv: 2 classes, "));
 }
 
 static void requirements_hold_or_not(void **state)
@@ -175,6 +189,7 @@ int main(void)
         cmocka_unit_test(rows_and_classes_may_be_in_any_order),
         cmocka_unit_test(folders_hold_the_file),
         cmocka_unit_test(what_does_not_fit_is_told),
+        cmocka_unit_test(classes_may_be_missing),
         cmocka_unit_test(requirements_hold_or_not),
         cmocka_unit_test(every_allocation_can_fail),
     };
