@@ -1,11 +1,8 @@
 /* cxr explain: heat maps of images, one row each on standard output, figures and maps in a folder. */
-#include "shared.h"
-#include <jansson.h>
+#include "rows.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-typedef enum format { TABLE, CSV, JSON, JSONL } format;
 
 typedef struct explain_args {
     cxr_explain_opts opts;
@@ -30,7 +27,6 @@ static const char *add_model(void *args, const char *text)
 
 #define FILLS(field) CXR_FILLS(explain_args, field)
 
-static const char *const format_words[] = {"table", "csv", "json", "jsonl", NULL};
 static const char *const method_words[] = {"grad-cam", "grad-cam++", NULL};
 static const char *const layer_words[] = {"layer1", "layer2", "layer3", "layer4", NULL};
 
@@ -50,11 +46,7 @@ static const cxr_option options[] = {
     {.name = "method", FILLS(method), .words = method_words, .help = "how the map is made"},
     {.name = "layer", FILLS(opts.layer), .words = layer_words, .help = "of which layer; an earlier one sees finer and less"},
     {.name = "class", FILLS(opts.class_name), .value = "NAME", .help = "explain this class (default: the predicted one)"},
-    {.name = "format",
-     .letter = 'f',
-     FILLS(format),
-     .words = format_words,
-     .help = "aligned columns, quoted as RFC 4180 says, one array of objects, or one object per line"},
+    CXR_OPTION_FORMAT(FILLS(format)),
     CXR_OPTION_MAX_PIXELS(FILLS(opts.run.limits.max_pixels)),
     CXR_OPTION_BATCH(FILLS(opts.run.batch_size)),
     CXR_OPTION_DEVICE(FILLS(device)),
@@ -67,41 +59,32 @@ static const cxr_option options[] = {
 
 /* ---- Rows ---- */
 
-typedef struct sink {
-    const cxr_model *model;
-    format format;
-    int width; /* of the widest class name */
-    size_t good, bad;
-} sink;
-
 static double probability(const cxr_explanation *e)
 {
     return (double)e->probabilities[e->explained];
 }
 
-static void head(const sink *s)
+static void head(const cxr_rows *r)
 {
-    if (s->format == TABLE)
-        (void)printf("%-*s  %-*s  probability  figure\n", s->width, "prediction", s->width, "explained");
-    else if (s->format == CSV)
+    if (r->format == CXR_TABLE)
+        (void)printf("%-*s  %-*s  probability  figure\n", r->width, "prediction", r->width, "explained");
+    else if (r->format == CXR_CSV)
         (void)printf("path,prediction,explained,probability,figure,map\n");
-    else if (s->format == JSON)
-        (void)printf("[");
 }
 
-static void table_row(const sink *s, const cxr_explanation *e)
+static void table_row(const cxr_rows *r, const cxr_explanation *e)
 {
-    (void)printf("%-*s  %-*s  %11.4f  %s\n", s->width, cxr_model_class_name(s->model, e->predicted), s->width,
-                 cxr_model_class_name(s->model, e->explained), probability(e), e->figure);
+    (void)printf("%-*s  %-*s  %11.4f  %s\n", r->width, cxr_model_class_name(r->model, e->predicted), r->width,
+                 cxr_model_class_name(r->model, e->explained), probability(e), e->figure);
 }
 
-static void csv_row(const sink *s, const cxr_explanation *e)
+static void csv_row(const cxr_rows *r, const cxr_explanation *e)
 {
     cxr_print_csv(e->path);
     (void)putchar(',');
-    cxr_print_csv(cxr_model_class_name(s->model, e->predicted));
+    cxr_print_csv(cxr_model_class_name(r->model, e->predicted));
     (void)putchar(',');
-    cxr_print_csv(cxr_model_class_name(s->model, e->explained));
+    cxr_print_csv(cxr_model_class_name(r->model, e->explained));
     (void)printf(",%.9g,", probability(e));
     cxr_print_csv(e->figure);
     (void)putchar(',');
@@ -109,39 +92,23 @@ static void csv_row(const sink *s, const cxr_explanation *e)
     (void)putchar('\n');
 }
 
-/* False when a path cannot be held by JSON, which is UTF-8. */
-static bool json_row(const sink *s, const cxr_explanation *e)
+static json_t *json_row(const cxr_rows *r, const cxr_explanation *e)
 {
-    json_t *row =
-        json_pack("{s:s, s:s, s:s, s:f, s:s, s:s}", "path", e->path, "prediction", cxr_model_class_name(s->model, e->predicted),
-                  "explained", cxr_model_class_name(s->model, e->explained), "probability", probability(e), "figure", e->figure,
-                  "map", e->raw);
-    if (row == NULL) return false;
-    if (s->format == JSON) (void)printf("%s\n", s->good > 0 ? "," : "");
-    (void)json_dumpf(row, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    if (s->format == JSONL) (void)putchar('\n');
-    json_decref(row);
-    return true;
+    return json_pack("{s:s, s:s, s:s, s:f, s:s, s:s}", "path", e->path, "prediction",
+                     cxr_model_class_name(r->model, e->predicted), "explained", cxr_model_class_name(r->model, e->explained),
+                     "probability", probability(e), "figure", e->figure, "map", e->raw);
 }
 
 static void on_row(void *user, const cxr_explanation *e)
 {
-    sink *s = user;
-    if (e->status != CXR_OK) {
-        cxr_complain("%s", e->reason);
-        s->bad++;
-        return;
-    }
-    if (s->format == TABLE)
-        table_row(s, e);
-    else if (s->format == CSV)
-        csv_row(s, e);
-    else if (!json_row(s, e)) {
-        cxr_complain("%s: the name is not UTF-8, which JSON cannot hold; --format csv can", e->path);
-        s->bad++;
-        return;
-    }
-    s->good++;
+    cxr_rows *r = user;
+    if (!cxr_rows_next(r, e->status, e->reason)) return;
+    if (r->format == CXR_TABLE)
+        table_row(r, e);
+    else if (r->format == CXR_CSV)
+        csv_row(r, e);
+    else
+        cxr_rows_json(r, json_row(r, e), e->path);
 }
 
 static cxr_status explain(explain_args *a, const cxr_given *given, const cxr_hooks *hooks, cxr_error *err)
@@ -149,16 +116,13 @@ static cxr_status explain(explain_args *a, const cxr_given *given, const cxr_hoo
     cxr_model *model = NULL;
     cxr_status st = cxr_open_models(&model, &a->models, err);
     if (st != CXR_OK) return st;
-    sink s = {.model = model, .format = (format)a->format, .width = (int)strlen("prediction")};
-    for (int k = 0; k < cxr_model_class_count(model); k++) {
-        const int n = (int)strlen(cxr_model_class_name(model, k));
-        if (n > s.width) s.width = n;
-    }
-    head(&s);
-    st = cxr_explain(model, (const char *const *)given->operands, (size_t)given->operand_count, &a->opts, hooks, on_row, &s,
+    cxr_rows r;
+    cxr_rows_begin(&r, model, a->format);
+    head(&r);
+    st = cxr_explain(model, (const char *const *)given->operands, (size_t)given->operand_count, &a->opts, hooks, on_row, &r,
                      err);
-    if (s.format == JSON) (void)printf("%s]\n", s.good > 0 ? "\n" : "");
-    if (st == CXR_OK && s.bad > 0) st = cxr_fail(err, CXR_EDATA, "%zu of %zu images have no heat map", s.bad, s.good + s.bad);
+    cxr_rows_end(&r);
+    if (st == CXR_OK && r.bad > 0) st = cxr_fail(err, CXR_EDATA, "%zu of %zu images have no heat map", r.bad, r.good + r.bad);
     cxr_console_close();
     cxr_model_close(&model);
     return st;

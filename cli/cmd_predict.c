@@ -1,12 +1,9 @@
 /* cxr predict: class and probabilities of images, streamed in the order given. */
-#include "shared.h"
+#include "rows.h"
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-typedef enum format { TABLE, CSV, JSON, JSONL } format;
 
 typedef struct predict_args {
     cxr_run_opts opts;
@@ -30,15 +27,9 @@ static const char *add_model(void *args, const char *text)
 
 #define FILLS(field) CXR_FILLS(predict_args, field)
 
-static const char *const format_words[] = {"table", "csv", "json", "jsonl", NULL};
-
 static const cxr_option options[] = {
     CXR_OPTION_MODELS(add_model),
-    {.name = "format",
-     .letter = 'f',
-     FILLS(format),
-     .words = format_words,
-     .help = "aligned columns, quoted as RFC 4180 says, one array of objects, or one object per line"},
+    CXR_OPTION_FORMAT(FILLS(format)),
     CXR_OPTION_MAX_PIXELS(FILLS(opts.limits.max_pixels)),
     CXR_OPTION_BATCH(FILLS(opts.batch_size)),
     CXR_OPTION_DEVICE(FILLS(device)),
@@ -106,84 +97,60 @@ static cxr_status gather(paths *p, const cxr_given *given, cxr_error *err)
 
 /* ---- Rows ---- */
 
-typedef struct sink {
-    const cxr_model *model;
-    format format;
-    int width; /* of the widest class name */
-    size_t good, bad;
-} sink;
-
-static void head(const sink *s)
+static void head(const cxr_rows *r)
 {
-    const int n = cxr_model_class_count(s->model);
-    if (s->format == TABLE) {
-        (void)printf("%-*s", s->width, "prediction");
-        for (int k = 0; k < n; k++) (void)printf("  %*s", s->width, cxr_model_class_name(s->model, k));
+    const int n = cxr_model_class_count(r->model);
+    if (r->format == CXR_TABLE) {
+        (void)printf("%-*s", r->width, "prediction");
+        for (int k = 0; k < n; k++) (void)printf("  %*s", r->width, cxr_model_class_name(r->model, k));
         (void)printf("  path\n");
-    } else if (s->format == CSV) {
+    } else if (r->format == CXR_CSV) {
         (void)printf("path,prediction");
         for (int k = 0; k < n; k++) {
             char name[512];
-            (void)snprintf(name, sizeof name, "probability_%s", cxr_model_class_name(s->model, k));
+            (void)snprintf(name, sizeof name, "probability_%s", cxr_model_class_name(r->model, k));
             (void)putchar(',');
             cxr_print_csv(name);
         }
         (void)putchar('\n');
-    } else if (s->format == JSON) {
-        (void)printf("[");
     }
 }
 
-static void table_row(const sink *s, const cxr_prediction *p)
+static void table_row(const cxr_rows *r, const cxr_prediction *p)
 {
-    (void)printf("%-*s", s->width, cxr_model_class_name(s->model, p->predicted));
-    for (int k = 0; k < cxr_model_class_count(s->model); k++) (void)printf("  %*.4f", s->width, (double)p->probabilities[k]);
+    (void)printf("%-*s", r->width, cxr_model_class_name(r->model, p->predicted));
+    for (int k = 0; k < cxr_model_class_count(r->model); k++) (void)printf("  %*.4f", r->width, (double)p->probabilities[k]);
     (void)printf("  %s\n", p->path);
 }
 
-static void csv_row(const sink *s, const cxr_prediction *p)
+static void csv_row(const cxr_rows *r, const cxr_prediction *p)
 {
     cxr_print_csv(p->path);
     (void)putchar(',');
-    cxr_print_csv(cxr_model_class_name(s->model, p->predicted));
-    for (int k = 0; k < cxr_model_class_count(s->model); k++) (void)printf(",%.9g", (double)p->probabilities[k]);
+    cxr_print_csv(cxr_model_class_name(r->model, p->predicted));
+    for (int k = 0; k < cxr_model_class_count(r->model); k++) (void)printf(",%.9g", (double)p->probabilities[k]);
     (void)putchar('\n');
 }
 
-/* False when the path cannot be held by JSON, which is UTF-8. */
-static bool json_row(const sink *s, const cxr_prediction *p)
+static json_t *json_row(const cxr_rows *r, const cxr_prediction *p)
 {
     json_t *probabilities = json_object();
-    for (int k = 0; k < cxr_model_class_count(s->model); k++)
-        (void)json_object_set_new(probabilities, cxr_model_class_name(s->model, k), json_real((double)p->probabilities[k]));
-    json_t *row = json_pack("{s:s, s:s, s:o}", "path", p->path, "prediction", cxr_model_class_name(s->model, p->predicted),
-                            "probabilities", probabilities);
-    if (row == NULL) return false;
-    if (s->format == JSON) (void)printf("%s\n", s->good > 0 ? "," : "");
-    (void)json_dumpf(row, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    if (s->format == JSONL) (void)putchar('\n');
-    json_decref(row);
-    return true;
+    for (int k = 0; k < cxr_model_class_count(r->model); k++)
+        (void)json_object_set_new(probabilities, cxr_model_class_name(r->model, k), json_real((double)p->probabilities[k]));
+    return json_pack("{s:s, s:s, s:o}", "path", p->path, "prediction", cxr_model_class_name(r->model, p->predicted),
+                     "probabilities", probabilities);
 }
 
 static void on_row(void *user, const cxr_prediction *p)
 {
-    sink *s = user;
-    if (p->status != CXR_OK) {
-        cxr_complain("%s", p->reason);
-        s->bad++;
-        return;
-    }
-    if (s->format == TABLE)
-        table_row(s, p);
-    else if (s->format == CSV)
-        csv_row(s, p);
-    else if (!json_row(s, p)) {
-        cxr_complain("%s: the name is not UTF-8, which JSON cannot hold; --format csv can", p->path);
-        s->bad++;
-        return;
-    }
-    s->good++;
+    cxr_rows *r = user;
+    if (!cxr_rows_next(r, p->status, p->reason)) return;
+    if (r->format == CXR_TABLE)
+        table_row(r, p);
+    else if (r->format == CXR_CSV)
+        csv_row(r, p);
+    else
+        cxr_rows_json(r, json_row(r, p), p->path);
 }
 
 static cxr_status classify(predict_args *a, const paths *p, const cxr_hooks *hooks, cxr_error *err)
@@ -191,15 +158,12 @@ static cxr_status classify(predict_args *a, const paths *p, const cxr_hooks *hoo
     cxr_model *model = NULL;
     cxr_status st = cxr_open_models(&model, &a->models, err);
     if (st != CXR_OK) return st;
-    sink s = {.model = model, .format = (format)a->format, .width = (int)strlen("prediction")};
-    for (int k = 0; k < cxr_model_class_count(model); k++) {
-        const int n = (int)strlen(cxr_model_class_name(model, k));
-        if (n > s.width) s.width = n;
-    }
-    head(&s);
-    st = cxr_predict(model, (const char *const *)p->items, p->count, &a->opts, hooks, on_row, &s, err);
-    if (s.format == JSON) (void)printf("%s]\n", s.good > 0 ? "\n" : "");
-    if (st == CXR_OK && s.bad > 0) st = cxr_fail(err, CXR_EDATA, "%zu of %zu images have no prediction", s.bad, s.good + s.bad);
+    cxr_rows r;
+    cxr_rows_begin(&r, model, a->format);
+    head(&r);
+    st = cxr_predict(model, (const char *const *)p->items, p->count, &a->opts, hooks, on_row, &r, err);
+    cxr_rows_end(&r);
+    if (st == CXR_OK && r.bad > 0) st = cxr_fail(err, CXR_EDATA, "%zu of %zu images have no prediction", r.bad, r.good + r.bad);
     cxr_console_close();
     cxr_model_close(&model);
     return st;
