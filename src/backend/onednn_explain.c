@@ -50,22 +50,6 @@ static cxr_value forward_conv(explain *e, const cxr_fused *group, cxr_value x)
     return y;
 }
 
-static cxr_value forward_batchnorm(explain *e, int node, cxr_value x)
-{
-    cxr_lowering *l = e->l;
-    const dnnl_memory_desc_t md = cxr_md_batchnorm(&x.md);
-    const cxr_value y = cxr_lower_new(l, md);
-    x = cxr_lower_as(l, x, &md);
-    cxr_lower_primitive(l, cxr_kernel_batchnorm(l, &md));
-    arg(e, DNNL_ARG_SRC, x);
-    arg(e, DNNL_ARG_MEAN, cxr_lower_vector(l, node, CXR_BN_MEAN));
-    arg(e, DNNL_ARG_VARIANCE, cxr_lower_vector(l, node, CXR_BN_VAR));
-    arg(e, DNNL_ARG_SCALE, cxr_lower_vector(l, node, CXR_BN_WEIGHT));
-    arg(e, DNNL_ARG_SHIFT, cxr_lower_vector(l, node, CXR_BN_BIAS));
-    arg(e, DNNL_ARG_DST, y);
-    return y;
-}
-
 static cxr_value add(explain *e, cxr_value a, cxr_value b)
 {
     const dnnl_memory_desc_t md = cxr_md_for_add(&a.md);
@@ -96,16 +80,9 @@ static cxr_value forward_simple(explain *e, int node, cxr_desc pd, cxr_value x)
 static cxr_value forward_linear(explain *e, int node, cxr_value x)
 {
     cxr_desc pd = cxr_kernel_linear(e->l, CXR_FORWARD, &x.md, NULL);
-    const cxr_value y = cxr_lower_new(e->l, cxr_md_plain(e->l->plan->n, e->g->nodes[node].shape));
-    const dnnl_memory_desc_t weights = cxr_desc_md(pd, dnnl_query_weights_md);
     e->at[node].forward = pd;
     e->at[node].x = x;
-    cxr_lower_primitive(e->l, pd);
-    arg(e, DNNL_ARG_SRC, (cxr_value){cxr_desc_md(pd, dnnl_query_src_md), x.buffer});
-    arg(e, DNNL_ARG_WEIGHTS, cxr_lower_weight(e->l, node, -1, &weights));
-    arg(e, DNNL_ARG_BIAS, cxr_lower_vector(e->l, node, CXR_BIAS));
-    arg(e, DNNL_ARG_DST, (cxr_value){cxr_desc_md(pd, dnnl_query_dst_md), y.buffer});
-    return y;
+    return cxr_lower_linear(e->l, node, pd, x);
 }
 
 static cxr_value forward_logsoftmax(explain *e, int node, cxr_value x)
@@ -124,7 +101,7 @@ static cxr_value forward_group(explain *e, const cxr_fused *group)
     const cxr_value x = e->at[v->in[0]].value;
     switch (v->op) {
     case CXR_OP_CONV: return forward_conv(e, group, x);
-    case CXR_OP_BATCHNORM: return forward_batchnorm(e, group->node, x);
+    case CXR_OP_BATCHNORM: return cxr_lower_batchnorm(e->l, group->node, x);
     case CXR_OP_RELU: return forward_simple(e, group->node, cxr_kernel_relu(e->l, &x.md, NULL), x);
     case CXR_OP_ADD: return add(e, x, e->at[v->in[1]].value);
     case CXR_OP_MAXPOOL:
@@ -146,24 +123,13 @@ static void contribute(explain *e, int node, cxr_value g)
     if (e->l->status == CXR_OK) *sum = sum->buffer < 0 ? g : add(e, *sum, g);
 }
 
-/* The gradient before a ReLU whose output is y. */
-static cxr_value through_relu(explain *e, cxr_value y, cxr_value dy, cxr_desc forward)
-{
-    const cxr_value g = cxr_lower_as(e->l, dy, &y.md), dx = cxr_lower_new(e->l, y.md);
-    cxr_lower_primitive(e->l, cxr_kernel_relu(e->l, &y.md, forward));
-    arg(e, DNNL_ARG_DST, y);
-    arg(e, DNNL_ARG_DIFF_DST, g);
-    arg(e, DNNL_ARG_DIFF_SRC, dx);
-    return dx;
-}
-
 static cxr_value backward_conv(explain *e, const cxr_fused *group, cxr_value dy)
 {
     const node_state *s = &e->at[group->node];
     const cxr_conv_want want = {.pass = CXR_BACKWARD_DATA, .src = s->x.md, .hint = s->forward};
     if (group->relu) {
         const cxr_value y = e->at[group->output].value;
-        dy = through_relu(e, y, dy, cxr_kernel_relu(e->l, &y.md, NULL));
+        dy = cxr_lower_relu_backward(e->l, y, dy, cxr_kernel_relu(e->l, &y.md, NULL));
     }
     if (group->add_input >= 0) contribute(e, group->add_input, dy);
     cxr_desc pd = e->l->status == CXR_OK ? cxr_kernel_conv(e->l, &want) : NULL;
@@ -250,7 +216,7 @@ static void backward_group(explain *e, const cxr_fused *group)
     switch (v->op) {
     case CXR_OP_CONV: dx = backward_conv(e, group, dy); break;
     case CXR_OP_BATCHNORM: dx = backward_batchnorm(e, group->node, dy); break;
-    case CXR_OP_RELU: dx = through_relu(e, s->value, dy, s->forward); break;
+    case CXR_OP_RELU: dx = cxr_lower_relu_backward(e->l, s->value, dy, s->forward); break;
     case CXR_OP_ADD: contribute(e, v->in[1], dy); break;
     case CXR_OP_MAXPOOL:
     case CXR_OP_AVGPOOL: dx = backward_pool(e, group->node, dy); break;

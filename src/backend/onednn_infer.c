@@ -54,22 +54,6 @@ static cxr_value lower_int8(infer *f, const cxr_fused *group)
     return cxr_lower_int8(f->l, group, x, other);
 }
 
-static cxr_value lower_batchnorm(infer *f, int node, cxr_value x)
-{
-    cxr_lowering *l = f->l;
-    const dnnl_memory_desc_t md = cxr_md_batchnorm(&x.md);
-    const cxr_value y = cxr_lower_new(l, md);
-    x = cxr_lower_as(l, x, &md);
-    cxr_lower_primitive(l, cxr_kernel_batchnorm(l, &md));
-    cxr_lower_arg(l, DNNL_ARG_SRC, x);
-    cxr_lower_arg(l, DNNL_ARG_MEAN, cxr_lower_vector(l, node, CXR_BN_MEAN));
-    cxr_lower_arg(l, DNNL_ARG_VARIANCE, cxr_lower_vector(l, node, CXR_BN_VAR));
-    cxr_lower_arg(l, DNNL_ARG_SCALE, cxr_lower_vector(l, node, CXR_BN_WEIGHT));
-    cxr_lower_arg(l, DNNL_ARG_SHIFT, cxr_lower_vector(l, node, CXR_BN_BIAS));
-    cxr_lower_arg(l, DNNL_ARG_DST, y);
-    return y;
-}
-
 /* The value of a node, x, in f32. */
 static cxr_value as_f32(cxr_lowering *l, int node, cxr_value x)
 {
@@ -100,19 +84,6 @@ static cxr_value lower_simple(cxr_lowering *l, cxr_desc pd, cxr_value x)
     cxr_lower_primitive(l, pd);
     cxr_lower_arg(l, DNNL_ARG_SRC, x);
     cxr_lower_arg(l, DNNL_ARG_DST, y);
-    return y;
-}
-
-static cxr_value lower_linear(cxr_lowering *l, int node, cxr_value x)
-{
-    cxr_desc pd = cxr_kernel_linear(l, CXR_FORWARD, &x.md, NULL);
-    const cxr_value y = cxr_lower_new(l, cxr_md_plain(l->plan->n, l->p->g->nodes[node].shape));
-    const dnnl_memory_desc_t weights = cxr_desc_md(pd, dnnl_query_weights_md);
-    cxr_lower_primitive(l, pd);
-    cxr_lower_arg(l, DNNL_ARG_SRC, (cxr_value){cxr_desc_md(pd, dnnl_query_src_md), x.buffer});
-    cxr_lower_arg(l, DNNL_ARG_WEIGHTS, cxr_lower_weight(l, node, -1, &weights));
-    cxr_lower_arg(l, DNNL_ARG_BIAS, cxr_lower_vector(l, node, CXR_BIAS));
-    cxr_lower_arg(l, DNNL_ARG_DST, (cxr_value){cxr_desc_md(pd, dnnl_query_dst_md), y.buffer});
     return y;
 }
 
@@ -177,10 +148,10 @@ static cxr_value lower_group(infer *f, const cxr_fused *group)
     if (op != CXR_OP_NORMALIZE) x = as_f32(l, first_input(f->g, group), x);
     switch (op) {
     case CXR_OP_NORMALIZE: return lower_loop(l, group->node, cxr_loop_normalize, x);
-    case CXR_OP_BATCHNORM: return lower_batchnorm(f, group->node, x);
+    case CXR_OP_BATCHNORM: return cxr_lower_batchnorm(f->l, group->node, x);
     case CXR_OP_RELU: return lower_relu(l, x);
     case CXR_OP_AVGPOOL: return lower_simple(l, cxr_kernel_pool(l, &x.md, NULL), x);
-    case CXR_OP_LINEAR: return lower_linear(l, group->node, x);
+    case CXR_OP_LINEAR: return cxr_lower_linear(l, group->node, cxr_kernel_linear(l, CXR_FORWARD, &x.md, NULL), x);
     case CXR_OP_DROPOUT: return alias(l, x);
     case CXR_OP_LOGSOFTMAX: return lower_loop(l, group->node, cxr_loop_logsoftmax, x);
     case CXR_OP_INPUT:

@@ -230,6 +230,11 @@ void cxr_lower_infer(cxr_lowering *l);
 bool cxr_lower_grey(cxr_lowering *l, const cxr_fused *group, cxr_value x, cxr_value *y);
 void cxr_lower_train(cxr_lowering *l);
 void cxr_lower_explain(cxr_lowering *l);
+/* Steps of several of these (onednn_common.c): batch norm by its running statistics; a linear layer by its forward kernel; and
+ * the gradient before a ReLU whose output is y. */
+cxr_value cxr_lower_batchnorm(cxr_lowering *l, int node, cxr_value x);
+cxr_value cxr_lower_linear(cxr_lowering *l, int node, cxr_desc forward, cxr_value x);
+cxr_value cxr_lower_relu_backward(cxr_lowering *l, cxr_value y, cxr_value dy, cxr_desc forward);
 
 /* ---- 8 bits (onednn_int8.c) ---- */
 

@@ -356,21 +356,10 @@ static void backward_batchnorm(train *t, int node)
     contribute(t, t->g->nodes[node].in[0], dx);
 }
 
-/* The gradient before a ReLU whose output is y. */
-static cxr_value through_relu(train *t, cxr_value y, cxr_value dy, cxr_desc forward)
-{
-    const cxr_value g = cxr_lower_as(t->l, dy, &y.md), dx = cxr_lower_new(t->l, y.md);
-    cxr_lower_primitive(t->l, cxr_kernel_relu(t->l, &y.md, forward));
-    arg(t, DNNL_ARG_DST, y);
-    arg(t, DNNL_ARG_DIFF_DST, g);
-    arg(t, DNNL_ARG_DIFF_SRC, dx);
-    return dx;
-}
-
 static void backward_add(train *t, int node, cxr_value dy)
 {
     const node_state *s = &t->at[node];
-    const cxr_value g = s->relu ? through_relu(t, t->at[s->output].value, dy, s->forward) : dy;
+    const cxr_value g = s->relu ? cxr_lower_relu_backward(t->l, t->at[s->output].value, dy, s->forward) : dy;
     if (t->l->status != CXR_OK) return;
     t->l->plan->buffers[g.buffer].shared = true;
     contribute(t, t->g->nodes[node].in[0], g);
@@ -442,7 +431,7 @@ static void backward_node(train *t, int node)
     const cxr_value dy = gradient_at(t, s->output);
     switch (t->g->nodes[node].op) {
     case CXR_OP_CONV: backward_conv(t, node, dy); return;
-    case CXR_OP_RELU: contribute(t, t->g->nodes[node].in[0], through_relu(t, s->value, dy, s->forward)); return;
+    case CXR_OP_RELU: contribute(t, t->g->nodes[node].in[0], cxr_lower_relu_backward(t->l, s->value, dy, s->forward)); return;
     case CXR_OP_ADD: backward_add(t, node, dy); return;
     case CXR_OP_MAXPOOL:
     case CXR_OP_AVGPOOL: backward_pool(t, node, dy); return;
