@@ -1,5 +1,5 @@
 #include "explain/figure.h"
-#include "report/draw.h"
+#include "draw/draw.h"
 #include <math.h>
 #include <string.h>
 

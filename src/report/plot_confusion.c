@@ -1,5 +1,5 @@
 #include "base/mem.h"
-#include "report/draw.h"
+#include "draw/draw.h"
 #include "report/plot.h"
 #include <inttypes.h>
 #include <math.h>

@@ -1,4 +1,4 @@
-#include "report/draw.h"
+#include "draw/draw.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include <cairo-svg.h>

@@ -1,4 +1,4 @@
-#include "report/draw.h"
+#include "draw/draw.h"
 #include <math.h>
 #include <stdio.h>
 

@@ -1,7 +1,7 @@
 /* What the figures share: a drawing routine sent to PNG and SVG, text, and the axes of a panel. Units are pixels of the SVG;
  * the PNG has two of its own for each. */
-#ifndef CXR_REPORT_DRAW_H
-#define CXR_REPORT_DRAW_H
+#ifndef CXR_DRAW_DRAW_H
+#define CXR_DRAW_DRAW_H
 #include "cxr/cxr.h"
 #include <cairo.h>
 
