@@ -11,18 +11,18 @@ typedef struct cxr_html {
 
 /* Opens the page at `path`: head, style, and a <main> that cxr_html_commit() ends. */
 CXR_MUST_CHECK cxr_status cxr_html_open(cxr_html *h, const char *path, const char *title, cxr_error *err);
-/* Ends the page with the scripts that make its tables sortable and its controls work, and writes it atomically. */
+/* Ends the page with the script of its controls, and writes it atomically. After a picture's failure: that, and no page. */
 CXR_MUST_CHECK cxr_status cxr_html_commit(cxr_html *h, cxr_error *err);
 void cxr_html_discard(cxr_html *h); /* as cxr_output_discard() */
 
 /* Markup; %-conversions are for numbers and for texts of this program, never for what came from outside. */
-void cxr_html_markup(cxr_html *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void cxr_html_markup(cxr_html *h, const char *format, ...) CXR_PRINTF(2, 3);
 /* Text, escaped for content and for attributes in quotes. Bytes that are not UTF-8 become U+FFFD. NULL: nothing. */
 void cxr_html_text(cxr_html *h, const char *text);
 /* <tag>text</tag> */
 void cxr_html_element(cxr_html *h, const char *tag, const char *text);
 
-/* Sections are numbered by their depth of nesting: <section id><h2>title</h2>. */
+/* <section id="..."><h2>title</h2>; id is a literal. */
 void cxr_html_section(cxr_html *h, const char *id, const char *title);
 void cxr_html_section_end(cxr_html *h);
 
@@ -35,4 +35,5 @@ void cxr_html_table_end(cxr_html *h);
  * a JPEG of that quality. What fails is said by cxr_html_commit(). */
 void cxr_html_picture_file(cxr_html *h, const char *path, const char *alt);
 void cxr_html_picture(cxr_html *h, const cxr_image *image, int quality, const char *alt);
+void cxr_html_picture_bytes(cxr_html *h, const char *type, const void *bytes, size_t length, const char *alt);
 #endif
