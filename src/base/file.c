@@ -96,9 +96,9 @@ static bool sync_folder_of(const char *path)
     return ok;
 }
 
-cxr_status cxr_output_commit(cxr_output *out, cxr_error *err)
+static cxr_status finish(cxr_output *out, bool flush, cxr_error *err)
 {
-    const bool written = !ferror(out->stream) && fflush(out->stream) == 0 && fsync(fileno(out->stream)) == 0;
+    const bool written = !ferror(out->stream) && fflush(out->stream) == 0 && (!flush || fsync(fileno(out->stream)) == 0);
     int cause = errno;
     const bool closed = fclose(out->stream) == 0;
     out->stream = NULL;
@@ -111,7 +111,7 @@ cxr_status cxr_output_commit(cxr_output *out, cxr_error *err)
     if (ok) {
         cxr_mem_free(out->temporary);
         out->temporary = NULL;
-        ok = sync_folder_of(out->path);
+        ok = !flush || sync_folder_of(out->path);
         cause = errno;
     }
     cxr_status st = CXR_OK;
@@ -119,6 +119,25 @@ cxr_status cxr_output_commit(cxr_output *out, cxr_error *err)
     if (!ok && cause != ENOMEM) st = cxr_fail(err, CXR_EIO, "%s: cannot write: %s", out->path, strerror(cause));
     cxr_output_discard(out);
     return st;
+}
+
+cxr_status cxr_output_commit(cxr_output *out, cxr_error *err)
+{
+    return finish(out, true, err);
+}
+
+cxr_status cxr_output_place(cxr_output *out, cxr_error *err)
+{
+    return finish(out, false, err);
+}
+
+cxr_status cxr_flush(const char *folder, cxr_error *err)
+{
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool ok = fd >= 0 && syncfs(fd) == 0;
+    const int cause = errno;
+    if (fd >= 0) (void)close(fd);
+    return ok ? CXR_OK : cxr_fail(err, CXR_EIO, "%s: cannot write: %s", folder, strerror(cause));
 }
 
 void cxr_output_discard(cxr_output *out)
@@ -145,13 +164,23 @@ void cxr_output_sweep(const char *folder)
     (void)closedir(dir);
 }
 
-cxr_status cxr_file_write(const char *path, const void *data, size_t len, cxr_error *err)
+static cxr_status write_file(const char *path, const void *data, size_t len, bool flush, cxr_error *err)
 {
     cxr_output out;
     const cxr_status st = cxr_output_open(&out, path, err);
     if (st != CXR_OK) return st;
     (void)fwrite(data, 1, len, out.stream);
-    return cxr_output_commit(&out, err);
+    return finish(&out, flush, err);
+}
+
+cxr_status cxr_file_write(const char *path, const void *data, size_t len, cxr_error *err)
+{
+    return write_file(path, data, len, true, err);
+}
+
+cxr_status cxr_file_place(const char *path, const void *data, size_t len, cxr_error *err)
+{
+    return write_file(path, data, len, false, err);
 }
 
 static bool make_folder(const char *path)

@@ -1,5 +1,5 @@
 /* Files: read whole under a cap, written atomically. An output appears under its final name complete and flushed, or not at
- * all: temporary name in the same folder, fsync, rename, fsync of the folder. */
+ * all: temporary name in the same folder, fsync, rename, fsync of the folder (or one flush for many files). */
 #ifndef CXR_BASE_FILE_H
 #define CXR_BASE_FILE_H
 #include "cxr/cxr.h"
@@ -27,12 +27,17 @@ typedef struct cxr_output {
 CXR_MUST_CHECK cxr_status cxr_output_open(cxr_output *out, const char *path, cxr_error *err);
 /* Flushes, renames, flushes the folder. On failure the temporary file is removed and an older file at `path` is untouched. */
 CXR_MUST_CHECK cxr_status cxr_output_commit(cxr_output *out, cxr_error *err);
+/* For many files that are easily made again: as commit, but nothing is flushed. One cxr_flush() does it for all. */
+CXR_MUST_CHECK cxr_status cxr_output_place(cxr_output *out, cxr_error *err);
+/* Flushes the file system that holds `folder`. */
+CXR_MUST_CHECK cxr_status cxr_flush(const char *folder, cxr_error *err);
 /* Removes the temporary file. Does nothing after a commit; safe on a zeroed cxr_output. */
 void cxr_output_discard(cxr_output *out);
 /* Removes the temporary files that killed writers left in `folder`; no other process may be writing there. */
 void cxr_output_sweep(const char *folder);
-/* Open, write and commit at once. */
+/* Open, write and commit (place) at once. */
 CXR_MUST_CHECK cxr_status cxr_file_write(const char *path, const void *data, size_t len, cxr_error *err);
+CXR_MUST_CHECK cxr_status cxr_file_place(const char *path, const void *data, size_t len, cxr_error *err);
 
 /* Creates `path` and its parents. CXR_ECREATE on failure. Existing folders are fine. */
 CXR_MUST_CHECK cxr_status cxr_make_folders(const char *path, cxr_error *err);

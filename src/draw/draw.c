@@ -1,6 +1,6 @@
 #include "draw/draw.h"
-#include "base/file.h"
 #include "base/mem.h"
+#include "draw/png.h"
 #include <cairo-svg.h>
 #include <math.h>
 
@@ -25,21 +25,6 @@ static void draw_on(cairo_t *cr, const cxr_figure *fig)
     fig->draw(cr, fig->content);
 }
 
-static cairo_status_t draw_png(const cxr_figure *fig, FILE *stream)
-{
-    const double scale = fmin(PNG_SCALE, PNG_MAX_SIDE / fmax(fig->width, fig->height));
-    cairo_surface_t *surface =
-        cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(fig->width * scale), (int)ceil(fig->height * scale));
-    cairo_t *cr = cairo_create(surface);
-    cairo_scale(cr, scale, scale);
-    draw_on(cr, fig);
-    cairo_status_t status = cairo_status(cr);
-    if (status == CAIRO_STATUS_SUCCESS) status = cairo_surface_write_to_png_stream(surface, to_stream, stream);
-    cairo_destroy(cr);
-    cairo_surface_destroy(surface);
-    return status;
-}
-
 static cairo_status_t draw_svg(const cxr_figure *fig, FILE *stream)
 {
     cairo_surface_t *surface = cairo_svg_surface_create_for_stream(to_stream, stream, fig->width, fig->height);
@@ -54,28 +39,48 @@ static cairo_status_t draw_svg(const cxr_figure *fig, FILE *stream)
     return status;
 }
 
-static cxr_status to_file(const cxr_figure *fig, cairo_status_t (*draw)(const cxr_figure *fig, FILE *stream), const char *path,
-                          cxr_error *err)
+static cxr_status drawing_failed(cairo_status_t drawn, const char *path, cxr_error *err)
 {
-    cxr_output out;
-    const cxr_status st = cxr_output_open(&out, path, err);
-    if (st != CXR_OK) return st;
-    const cairo_status_t drawn = draw(fig, out.stream);
-    if (drawn == CAIRO_STATUS_SUCCESS || ferror(out.stream)) return cxr_output_commit(&out, err);
-    cxr_output_discard(&out);
     if (drawn == CAIRO_STATUS_NO_MEMORY) return cxr_mem_fail(err, path);
     if (drawn == CAIRO_STATUS_INVALID_STRING) return cxr_fail(err, CXR_EDATA, "%s: a name to be drawn is not UTF-8", path);
     return cxr_fail(err, CXR_EINTERNAL, "%s: cannot draw: %s", path, cairo_status_to_string(drawn));
 }
 
+cxr_status cxr_figure_encode(cxr_buf *out, const cxr_figure *fig, double dense, const char *name, cxr_error *err)
+{
+    const double scale = fmin(dense, PNG_MAX_SIDE / fmax(fig->width, fig->height));
+    cairo_surface_t *surface =
+        cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(fig->width * scale), (int)ceil(fig->height * scale));
+    cairo_t *cr = cairo_create(surface);
+    cairo_scale(cr, scale, scale);
+    draw_on(cr, fig);
+    const cairo_status_t drawn = cairo_status(cr);
+    cairo_destroy(cr);
+    *out = (cxr_buf){0};
+    const cxr_status st =
+        drawn == CAIRO_STATUS_SUCCESS ? cxr_surface_png(out, surface, name, err) : drawing_failed(drawn, name, err);
+    cairo_surface_destroy(surface);
+    return st;
+}
+
 cxr_status cxr_figure_png(const cxr_figure *fig, const char *path, cxr_error *err)
 {
-    return to_file(fig, draw_png, path, err);
+    cxr_buf png;
+    cxr_status st = cxr_figure_encode(&png, fig, PNG_SCALE, path, err);
+    if (st == CXR_OK) st = cxr_file_write(path, png.data, png.len, err);
+    cxr_buf_free(&png);
+    return st;
 }
 
 cxr_status cxr_figure_svg(const cxr_figure *fig, const char *path, cxr_error *err)
 {
-    return to_file(fig, draw_svg, path, err);
+    cxr_output out;
+    const cxr_status st = cxr_output_open(&out, path, err);
+    if (st != CXR_OK) return st;
+    const cairo_status_t drawn = draw_svg(fig, out.stream);
+    if (drawn == CAIRO_STATUS_SUCCESS || ferror(out.stream)) return cxr_output_commit(&out, err);
+    cxr_output_discard(&out);
+    return drawing_failed(drawn, path, err);
 }
 
 void cxr_set_colour(cairo_t *cr, cxr_colour c)

@@ -2,7 +2,7 @@
  * the PNG has two of its own for each. */
 #ifndef CXR_DRAW_DRAW_H
 #define CXR_DRAW_DRAW_H
-#include "cxr/cxr.h"
+#include "base/file.h"
 #include <cairo.h>
 
 typedef struct cxr_figure {
@@ -13,6 +13,9 @@ typedef struct cxr_figure {
 /* Written atomically. CXR_EDATA when a text is not UTF-8. */
 CXR_MUST_CHECK cxr_status cxr_figure_png(const cxr_figure *fig, const char *path, cxr_error *err);
 CXR_MUST_CHECK cxr_status cxr_figure_svg(const cxr_figure *fig, const char *path, cxr_error *err);
+/* The PNG in memory, with `dense` of its pixels for each unit: cxr_buf_free(). `name` is for the sentence. */
+CXR_MUST_CHECK cxr_status cxr_figure_encode(cxr_buf *out, const cxr_figure *fig, double dense, const char *name,
+                                            cxr_error *err);
 
 typedef struct cxr_colour {
     double r, g, b;

@@ -90,10 +90,7 @@ static cxr_status write_figure(const explainer *x, const work *w, cxr_error *err
     const cxr_heat_figure f = {.title = title,
                                .subtitle = subtitle,
                                .note = empty ? "The map is empty: nothing at this layer speaks for the class." : NULL,
-                               .preprocess = &x->model->preprocess,
-                               .map = e->map,
-                               .width = e->width,
-                               .height = e->height};
+                               .heat = {&x->model->preprocess, e->map, e->width, e->height}};
     return cxr_heat_figure_write(&f, e->path, &x->o->run.limits, w->figure, err);
 }
 
@@ -287,7 +284,7 @@ static cxr_status explain_files(explainer *x, const cxr_files *files, cxr_error 
         if (st != CXR_OK || b.n == 0) break;
         st = explain_batch(x, &b, err);
     }
-    return st;
+    return st == CXR_OK && x->o->out != NULL ? cxr_flush(x->o->out, err) : st;
 }
 
 static void explainer_close(explainer *x)

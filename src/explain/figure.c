@@ -1,23 +1,29 @@
 #include "explain/figure.h"
+#include "base/mem.h"
 #include "draw/draw.h"
+#include "draw/png.h"
 #include <math.h>
 #include <string.h>
 
-#define PANEL  300.0 /* of an image, its longer side; the PNG has twice as many pixels */
+#define PANEL  256.0 /* of an image, its longer side, as large as the PNG has it: drawing must keep up with predicting */
 #define EDGE   24.0
 #define GAP    16.0
 #define HEAD   52.0 /* title and subtitle */
 #define FOOT   24.0 /* the note */
 #define BAR    14.0
 #define LABELS 34.0 /* right of the bar */
-#define DENSE  2    /* pixels of the overlay for each unit */
 
 #define OPAQUE 0.62 /* of the overlay, where the map is highest */
 #define CLEAR  0.45 /* share of the maximum from which on it is that opaque; none at 0 */
 
+/* Pixels of an image and of the heat over it. */
+typedef struct layers {
+    cairo_surface_t *image, *heat;
+} layers;
+
 typedef struct scene {
     const cxr_heat_figure *f;
-    cairo_surface_t *image, *overlay;
+    layers layers;
     double w, h; /* of a panel */
 } scene;
 
@@ -33,7 +39,7 @@ static cxr_colour colour_of(double v)
     return (cxr_colour){a.r + t * (b.r - a.r), a.g + t * (b.g - a.g), a.b + t * (b.b - a.b)};
 }
 
-static double largest(const cxr_heat_figure *f)
+static double largest(const cxr_heat *f)
 {
     double most = 0.0;
     for (int i = 0; i < f->width * f->height; i++) most = fmax(most, (double)f->map[i]);
@@ -41,7 +47,7 @@ static double largest(const cxr_heat_figure *f)
 }
 
 /* The map between the centres of its cells, bilinear; x and y count cells from the map's edge. */
-static double between(const cxr_heat_figure *f, double x, double y)
+static double between(const cxr_heat *f, double x, double y)
 {
     x = fmin(fmax(x - 0.5, 0.0), f->width - 1.0);
     y = fmin(fmax(y - 0.5, 0.0), f->height - 1.0);
@@ -59,34 +65,41 @@ static cxr_box seen(const cxr_preprocess *pre, double w, double h)
     return (cxr_box){(w - side) / 2, (h - side) / 2, (w + side) / 2, (h + side) / 2};
 }
 
-static uint32_t heat_pixel(double share)
+#define TONES 256
+
+/* Pixels of shares 0 to 1 of the map's maximum, evenly spaced. Cairo's colours are multiplied by alpha. */
+static void make_tones(uint32_t tones[TONES])
 {
-    const cxr_colour c = colour_of(share);
-    const double alpha = OPAQUE * fmin(share / CLEAR, 1.0), full = 255.0 * alpha; /* cairo's colours are multiplied by alpha */
-    return (uint32_t)lround(full) << 24 | (uint32_t)lround(full * c.r) << 16 | (uint32_t)lround(full * c.g) << 8 |
-           (uint32_t)lround(full * c.b);
+    for (int i = 0; i < TONES; i++) {
+        const double share = i / (TONES - 1.0), full = 255.0 * OPAQUE * fmin(share / CLEAR, 1.0);
+        const cxr_colour c = colour_of(share);
+        tones[i] = (uint32_t)lround(full) << 24 | (uint32_t)lround(full * c.r) << 16 | (uint32_t)lround(full * c.g) << 8 |
+                   (uint32_t)lround(full * c.b);
+    }
 }
 
-static void paint_heat(const scene *s)
+static void paint_heat(cairo_surface_t *to, const cxr_heat *heat)
 {
-    const int w = cairo_image_surface_get_width(s->overlay), h = cairo_image_surface_get_height(s->overlay);
-    const int stride = cairo_image_surface_get_stride(s->overlay);
-    unsigned char *rows = cairo_image_surface_get_data(s->overlay);
-    const cxr_box box = seen(s->f->preprocess, w, h);
-    const double most = largest(s->f);
+    const int w = cairo_image_surface_get_width(to), h = cairo_image_surface_get_height(to);
+    const int stride = cairo_image_surface_get_stride(to);
+    unsigned char *rows = cairo_image_surface_get_data(to);
+    const cxr_box box = seen(heat->preprocess, w, h);
+    const double most = largest(heat);
+    uint32_t tones[TONES];
     if (rows == NULL || !(most > 0.0)) return;
-    cairo_surface_flush(s->overlay);
+    make_tones(tones);
+    cairo_surface_flush(to);
     for (int y = 0; y < h; y++) {
         const double v = (y + 0.5 - box.top) / (box.bottom - box.top);
         for (int x = 0; x < w; x++) {
             const double u = (x + 0.5 - box.left) / (box.right - box.left);
             const bool inside = u >= 0.0 && u <= 1.0 && v >= 0.0 && v <= 1.0;
-            const double share = inside ? between(s->f, u * s->f->width, v * s->f->height) / most : 0.0;
-            const uint32_t pixel = heat_pixel(share);
-            memcpy(rows + (size_t)y * (size_t)stride + (size_t)x * sizeof pixel, &pixel, sizeof pixel);
+            const double share = inside ? between(heat, u * heat->width, v * heat->height) / most : 0.0;
+            memcpy(rows + (size_t)y * (size_t)stride + (size_t)x * sizeof *tones, &tones[(int)(share * (TONES - 1) + 0.5)],
+                   sizeof *tones);
         }
     }
-    cairo_surface_mark_dirty(s->overlay);
+    cairo_surface_mark_dirty(to);
 }
 
 static void paint_grey(cairo_surface_t *to, const cxr_image *img)
@@ -105,12 +118,8 @@ static void paint_grey(cairo_surface_t *to, const cxr_image *img)
 
 static void place(cairo_t *cr, cairo_surface_t *surface, double x, double y)
 {
-    cairo_save(cr);
-    cairo_translate(cr, x, y);
-    cairo_scale(cr, 1.0 / DENSE, 1.0 / DENSE);
-    cairo_set_source_surface(cr, surface, 0.0, 0.0);
+    cairo_set_source_surface(cr, surface, x, y);
     cairo_paint(cr);
-    cairo_restore(cr);
 }
 
 static void draw_bar(cairo_t *cr, double x, double y, double h)
@@ -136,49 +145,82 @@ static void draw_scene(cairo_t *cr, const void *content)
     const double second = EDGE + s->w + GAP, top = EDGE + HEAD;
     cxr_text(cr, (cxr_font){15.0, true, CXR_INK}, EDGE, EDGE + 12.0, 0.0, s->f->title);
     cxr_text(cr, (cxr_font){11.5, false, CXR_FAINT}, EDGE, EDGE + 31.0, 0.0, s->f->subtitle);
-    place(cr, s->image, EDGE, top);
-    place(cr, s->image, second, top);
-    place(cr, s->overlay, second, top);
+    place(cr, s->layers.image, EDGE, top);
+    place(cr, s->layers.image, second, top);
+    place(cr, s->layers.heat, second, top);
     draw_bar(cr, second + s->w + GAP, top, s->h);
     if (s->f->note != NULL) cxr_text(cr, (cxr_font){11.5, false, CXR_INK}, EDGE, top + s->h + 20.0, 0.0, s->f->note);
 }
 
-static cxr_status draw(scene *s, const cxr_image *img, const char *path, cxr_error *err)
+/* The image's longer side is `side`; one that is very long and narrow gets a few pixels of width. */
+static void panel_size(const cxr_image *img, double side, double *w, double *h)
 {
-    s->image = cairo_image_surface_create(CAIRO_FORMAT_RGB24, img->width, img->height);
-    s->overlay = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, img->width, img->height);
-    paint_grey(s->image, img);
-    paint_heat(s);
-    const double width = fmax(2.0 * EDGE + 2.0 * s->w + 2.0 * GAP + BAR + LABELS, 480.0);
-    const double height = 2.0 * EDGE + HEAD + s->h + (s->f->note != NULL ? FOOT : 0.0);
-    const cxr_figure figure = {width, height, draw_scene, s};
-    const cxr_status st = cxr_figure_png(&figure, path, err);
-    cairo_surface_destroy(s->image);
-    cairo_surface_destroy(s->overlay);
+    const double scale = side / fmax(img->width, img->height);
+    *w = fmax(round(img->width * scale), 4.0);
+    *h = fmax(round(img->height * scale), 4.0);
+}
+
+/* The image's panel, w x h, and the heat over it. To be closed also after a failure. */
+static cxr_status open_layers(layers *l, double *w, double *h, const cxr_heat *heat, const char *path, const cxr_limits *limits,
+                              int side, cxr_error *err)
+{
+    const cxr_preprocess target = {.rule = CXR_RESIZE_FIT, .size = side};
+    cxr_image decoded = {0}, shown = {0};
+    cxr_status st = cxr_image_load(&decoded, path, &target, limits, err);
+    if (st == CXR_OK) {
+        panel_size(&decoded, side, w, h);
+        st = cxr_image_resize(&shown, &decoded, (int)*w, (int)*h, NULL, err);
+    }
+    if (st == CXR_OK) {
+        l->image = cairo_image_surface_create(CAIRO_FORMAT_RGB24, shown.width, shown.height);
+        l->heat = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, shown.width, shown.height);
+        paint_grey(l->image, &shown);
+        paint_heat(l->heat, heat);
+    }
+    cxr_image_free(&decoded);
+    cxr_image_free(&shown);
     return st;
 }
 
-/* The image's longer side fills a panel; one that is very long and narrow gets a few pixels of width. */
-static void panel_size(const cxr_image *img, double *w, double *h)
+static void close_layers(layers *l)
 {
-    const double scale = PANEL / fmax(img->width, img->height);
-    *w = fmax(round(img->width * scale), 4.0);
-    *h = fmax(round(img->height * scale), 4.0);
+    cairo_surface_destroy(l->image); /* accepts NULL */
+    cairo_surface_destroy(l->heat);
 }
 
 cxr_status cxr_heat_figure_write(const cxr_heat_figure *f, const char *image, const cxr_limits *limits, const char *path,
                                  cxr_error *err)
 {
-    const cxr_preprocess target = {.rule = CXR_RESIZE_FIT, .size = (int)PANEL};
-    cxr_image decoded = {0}, shown = {0};
     scene s = {.f = f};
-    cxr_status st = cxr_image_load(&decoded, image, &target, limits, err);
+    cxr_buf png = {0};
+    cxr_status st = open_layers(&s.layers, &s.w, &s.h, &f->heat, image, limits, (int)PANEL, err);
     if (st == CXR_OK) {
-        panel_size(&decoded, &s.w, &s.h);
-        st = cxr_image_resize(&shown, &decoded, (int)s.w * DENSE, (int)s.h * DENSE, NULL, err);
+        const double width = fmax(2.0 * EDGE + 2.0 * s.w + 2.0 * GAP + BAR + LABELS, 480.0);
+        const double height = 2.0 * EDGE + HEAD + s.h + (f->note != NULL ? FOOT : 0.0);
+        const cxr_figure figure = {width, height, draw_scene, &s};
+        st = cxr_figure_encode(&png, &figure, 1.0, path, err);
+        if (st == CXR_OK) st = cxr_file_place(path, png.data, png.len, err);
     }
-    if (st == CXR_OK) st = draw(&s, &shown, path, err);
-    cxr_image_free(&decoded);
-    cxr_image_free(&shown);
+    close_layers(&s.layers);
+    cxr_buf_free(&png);
+    return st;
+}
+
+cxr_status cxr_heat_overlay_png(cxr_buf *out, const cxr_heat *heat, const char *image, const cxr_limits *limits, int side,
+                                cxr_error *err)
+{
+    layers l = {0};
+    double w, h;
+    *out = (cxr_buf){0};
+    cxr_status st = open_layers(&l, &w, &h, heat, image, limits, side, err);
+    if (st == CXR_OK) {
+        cairo_t *cr = cairo_create(l.image);
+        cairo_set_source_surface(cr, l.heat, 0.0, 0.0);
+        cairo_paint(cr);
+        const cairo_status_t drawn = cairo_status(cr);
+        cairo_destroy(cr);
+        st = drawn == CAIRO_STATUS_SUCCESS ? cxr_surface_png(out, l.image, image, err) : cxr_mem_fail(err, image);
+    }
+    close_layers(&l);
     return st;
 }

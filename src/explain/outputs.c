@@ -56,5 +56,5 @@ cxr_status cxr_npy_write(const char *path, const float *values, int height, int 
     (void)fputc((int)(len >> 8), out.stream);
     (void)fwrite(text, 1, len, out.stream);
     (void)fwrite(values, sizeof *values, (size_t)height * (size_t)width, out.stream);
-    return cxr_output_commit(&out, err);
+    return cxr_output_place(&out, err);
 }

@@ -122,6 +122,10 @@ static void an_output_appears_whole_or_not_at_all(void **state)
     cxr_output_discard(&out);
     assert_holds(in("a"), "new");
     assert_int_equal(cxr_output_open(&out, in("none/a"), &error), CXR_ECREATE);
+    assert_int_equal(cxr_file_place(in("a"), "placed", 6, &error), CXR_OK);
+    assert_holds(in("a"), "placed");
+    assert_int_equal(cxr_flush(folder, &error), CXR_OK);
+    assert_int_equal(cxr_flush(in("none"), &error), CXR_EIO);
 }
 
 static void a_full_device_loses_nothing(void **state)

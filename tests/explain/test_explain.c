@@ -3,8 +3,10 @@
 #include "base/rng.h"
 #include "data/image.h"
 #include "data/scratch.h"
+#include "explain/figure.h"
 #include "explain/outputs.h"
 #include "model/model.h"
+#include <math.h>
 
 enum { IMAGES = 3, SIZE = 64, CELLS = 16 };
 
@@ -137,6 +139,40 @@ static void test_choices(void **state)
     assert_string_equal(one.figure[0], "");
 }
 
+/* The grey of a pixel of an overlay, and what the image has there. */
+static cxr_image overlay_of(const float map[4])
+{
+    const cxr_preprocess pre = {.rule = CXR_RESIZE_SQUASH, .size = SIZE};
+    const cxr_heat heat = {&pre, map, 2, 2};
+    cxr_limits limits;
+    cxr_limits_default(&limits);
+    cxr_buf png;
+    cxr_image got;
+    must(cxr_heat_overlay_png(&png, &heat, paths[2], &limits, 100, &error)); /* 100 x 80, as large as the image itself */
+    must(cxr_image_decode(&got, png.data, png.len, "overlay", NULL, &limits, &error));
+    assert_int_equal(got.width, 100);
+    assert_int_equal(got.height, 80);
+    cxr_buf_free(&png);
+    return got;
+}
+
+/* An empty map leaves the image; one hot cell changes its own corner and not the other. */
+static void test_overlay(void **state)
+{
+    (void)state;
+    cxr_limits limits;
+    cxr_limits_default(&limits);
+    cxr_image image, plain = overlay_of((const float[4]){0}), hot = overlay_of((const float[4]){0, 0, 0, 3});
+    must(cxr_image_load(&image, paths[2], NULL, &limits, &error));
+    for (int i = 0; i < 100 * 80; i++) assert_in_range(plain.pixels[i] + 1, image.pixels[i], image.pixels[i] + 2u);
+    assert_int_equal(hot.pixels[0], plain.pixels[0]);
+    /* 0.62 of the hottest colour, (0.940, 0.975, 0.131), whose luma is 221, over the image: 1 of rounding thrice */
+    assert_true(abs(hot.pixels[8000 - 1] - (int)lround(0.38 * image.pixels[8000 - 1] + 0.62 * 221.4)) <= 3);
+    cxr_image_free(&image);
+    cxr_image_free(&plain);
+    cxr_image_free(&hot);
+}
+
 static void refuse(cxr_explain_opts o, cxr_status want, const char *words)
 {
     const char *const all[] = {paths[0]};
@@ -206,11 +242,8 @@ static void test_every_allocation_can_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_refuses),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_every_allocation_can_fail),
+        cmocka_unit_test(test_files),   cmocka_unit_test(test_choices), cmocka_unit_test(test_overlay),
+        cmocka_unit_test(test_refuses), cmocka_unit_test(test_names),   cmocka_unit_test(test_every_allocation_can_fail),
     };
     return cmocka_run_group_tests_name("explain", tests, set_up, tear_down);
 }
