@@ -1,11 +1,11 @@
 /* Prediction from several views of each image: the mean of what the views give by themselves, whatever the batches. */
 #include "base/rng.h"
 #include "compare.h"
+#include "data/png.h"
 #include "data/scratch.h"
 #include "data/tta.h"
 #include "eval/predict.h"
 #include "model/model.h"
-#include <spng.h>
 
 enum { IMAGES = 2, SIZE = 32, CLASSES = 3, VIEWS = 12 };
 
@@ -17,21 +17,6 @@ static char paths[IMAGES][256];
 static void must(cxr_status st)
 {
     if (st != CXR_OK) fail_msg("%s", error.text);
-}
-
-/* Lossless, so that the file of a view holds the view. */
-static void write_png(const char *path, const cxr_image *img)
-{
-    struct spng_ihdr head = {.width = (uint32_t)img->width, .height = (uint32_t)img->height, .bit_depth = 8};
-    FILE *f = fopen(path, "wb");
-    spng_ctx *png = spng_ctx_new(SPNG_CTX_ENCODER);
-    assert_true(f != NULL && png != NULL);
-    assert_int_equal(spng_set_png_file(png, f), 0);
-    assert_int_equal(spng_set_ihdr(png, &head), 0);
-    const size_t bytes = (size_t)img->width * (size_t)img->height;
-    assert_int_equal(spng_encode_image(png, img->pixels, bytes, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE), 0);
-    spng_ctx_free(png);
-    assert_int_equal(fclose(f), 0);
 }
 
 /* Blots, unlike in every corner. */
@@ -58,7 +43,7 @@ static int set_up(void **state)
         cxr_image img;
         draw(&img, i);
         (void)snprintf(paths[i], sizeof paths[i], "%s/%d.png", dir, i);
-        write_png(paths[i], &img);
+        png_write(paths[i], img.pixels, img.width, img.height, 1);
         cxr_image_free(&img);
     }
     return 0;
@@ -113,7 +98,7 @@ static void predict_views(outcomes *out, int image, const cxr_squares *views)
     for (int v = 0; v < views->count; v++) {
         (void)snprintf(names[v], sizeof names[v], "%s/view%d.png", dir, v);
         files[v] = names[v];
-        write_png(files[v], &(cxr_image){pixels + v * SIZE * SIZE, SIZE, SIZE});
+        png_write(files[v], pixels + v * SIZE * SIZE, SIZE, SIZE, 1);
     }
     predict(out, files, (size_t)views->count, CXR_TTA_NONE, VIEWS, CXR_DEVICE_REFERENCE);
 }

@@ -1,0 +1,27 @@
+/* What a model's backbone says of images: the vector behind its global average pool, before the head. */
+#ifndef CXR_EVAL_FEATURES_H
+#define CXR_EVAL_FEATURES_H
+#include "eval/predict.h"
+
+/* The node of the global average pool, and how many numbers it gives of an image: 512 for ResNet-18 and -34. */
+int cxr_feature_node(const cxr_model *m);
+size_t cxr_feature_width(const cxr_model *m);
+
+/* Calls fn for each path in order, with cxr_feature_width() features where another pass gives probabilities; `tta` is ignored.
+ * CXR_EUSAGE for several models joined. */
+CXR_MUST_CHECK cxr_status cxr_features_paths(const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,
+                                             const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err);
+
+/* The features of a list of images. */
+typedef struct cxr_features {
+    size_t count, width;
+    float *values; /* (count, width): row i is path i's, zeros where that could not be read */
+    bool *read;    /* count */
+} cxr_features;
+
+/* The same, all at once. An unreadable image is told to the log as a warning, or without `skip` stops. Free with
+ * cxr_features_free also after a failure. */
+CXR_MUST_CHECK cxr_status cxr_features_of(cxr_features *out, const cxr_model *m, const char *const *paths, size_t count,
+                                          bool skip, const cxr_run_opts *o, const cxr_hooks *hooks, cxr_error *err);
+void cxr_features_free(cxr_features *f);
+#endif
