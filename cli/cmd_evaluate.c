@@ -41,10 +41,10 @@ static const cxr_option options[] = {
      .letter = 'o',
      FILLS(opts.out),
      .value = "DIR",
-     .help = "write metrics.json, predictions.csv and confusion_matrix.png there; with --robustness its table"},
+     .help = "write report.html there, a page with everything, and metrics.json, predictions.csv, tables and plots"},
     {.name = "robustness",
      FILLS(robustness),
-     .help = "measure on the images changed in 20 fixed ways, such as contrast, crop, rotation, noise and JPEG quality"},
+     .help = "also measure on the images changed in 20 fixed ways, such as contrast, crop, rotation, noise and JPEG quality"},
     CXR_OPTION_SKIP_UNREADABLE(FILLS(opts.skip_unreadable)),
     CXR_OPTION_MAX_PIXELS(FILLS(opts.run.limits.max_pixels)),
     CXR_OPTION_BATCH(FILLS(opts.run.batch_size)),
@@ -183,6 +183,17 @@ static cxr_status evaluate_robustness(const evaluate_args *a, const cxr_model *m
     return st;
 }
 
+static cxr_status report(const evaluate_args *a, const cxr_model *model, const cxr_hooks *hooks, cxr_error *err)
+{
+    cxr_report_opts o;
+    cxr_report_opts_default(&o);
+    o.folder = a->opts.out;
+    o.data = a->opts.data;
+    o.run = a->opts.run;
+    o.run.tta = CXR_TTA_NONE;
+    return cxr_report(model, &o, hooks, err);
+}
+
 static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
 {
     evaluate_args *a = args;
@@ -198,7 +209,9 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);
     cxr_console_catch_signals();
     cxr_status st = cxr_open_models(&model, &a->models, err);
-    if (st == CXR_OK) st = (a->robustness ? evaluate_robustness : evaluate)(a, model, hooks, err);
+    if (st == CXR_OK) st = evaluate(a, model, hooks, err);
+    if (st == CXR_OK && a->robustness) st = evaluate_robustness(a, model, hooks, err);
+    if (st == CXR_OK && a->opts.out != NULL) st = report(a, model, hooks, err);
     cxr_console_close();
     cxr_model_close(&model);
     free(a->cache_dir);
@@ -218,7 +231,10 @@ const cxr_command cxr_command_evaluate = {
         "With --robustness every image is also shown to the model in 20 fixed ways that leave it readable: other contrast, "
         "brightness and gamma, another frame, rotated, noisy, as a poor JPEG, coarser, with a black border. Each row of the "
         "table has the figures of one way, the first those of the images as they are; below stand their mean, the worst of "
-        "each, and those of all predictions as one set.",
+        "each, and those of all predictions as one set. That is a second reading of the split.\n\n"
+        "With --out the page report.html is one file that needs nothing but itself: figures, curves, a threshold explorer, the "
+        "worst "
+        "errors with heat maps, split, receipt and readings, and the TRIPOD+AI and CLAIM items with what is known.",
     .examples = {{"figures on the test split, also as files",
                   "cxr evaluate --model runs/finetune/weights/best.safetensors chest_xray --out runs/finetune/test"},
                  {"the validation images that a run carved out of train/",

@@ -464,6 +464,21 @@ CXR_API CXR_MUST_CHECK cxr_status cxr_evaluate_robustness(const cxr_model *model
                                                           const cxr_hooks *hooks, cxr_robustness **out, cxr_error *err);
 CXR_API void cxr_robustness_free(cxr_robustness **r);
 
+/* ---- Report ---- */
+
+typedef struct cxr_report_opts {
+    const char *folder; /* cxr_evaluate()'s out: its files are read, report.html is written there; required */
+    const char *data;   /* the data set they are of: for pictures of the worst errors; NULL: none is shown */
+    int errors;         /* pictures at most            0..100 default 12 */
+    cxr_run_opts run;   /* of their heat maps */
+} cxr_report_opts;
+CXR_API void cxr_report_opts_default(cxr_report_opts *o);
+/* One page that needs nothing but itself: figures with intervals, curves, the threshold explorer, the worst errors with heat maps,
+ * split and receipt of the model's training, TRIPOD+AI and CLAIM items with what is known. Sections whose files are not in the
+ * folder are left out. The split is not read again. CXR_ENOINPUT or CXR_EDATA without cxr_evaluate()'s files. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_report(const cxr_model *model, const cxr_report_opts *opts, const cxr_hooks *hooks,
+                                             cxr_error *err);
+
 /* ---- Comparison ---- */
 
 /* An image on which two models decide differently. */

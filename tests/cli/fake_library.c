@@ -317,6 +317,20 @@ cxr_status cxr_explain(const cxr_model *m, const char *const *paths, size_t coun
     return outcome(err);
 }
 
+void cxr_report_opts_default(cxr_report_opts *o)
+{
+    *o = (cxr_report_opts){.errors = 12};
+}
+
+cxr_status cxr_report(const cxr_model *m, const cxr_report_opts *o, const cxr_hooks *hooks, cxr_error *err)
+{
+    (void)m;
+    (void)hooks;
+    (void)err;
+    (void)printf("report of %s in %s\n", o->data, o->folder);
+    return CXR_OK;
+}
+
 void cxr_evaluate_opts_default(cxr_evaluate_opts *o)
 {
     *o = (cxr_evaluate_opts){.split = "test"};

@@ -1,0 +1,195 @@
+/* The figures' sections: headline, table, curves, confusion matrix, calibration, subgroups. */
+#include "base/file.h"
+#include "base/mem.h"
+#include "model/model.h"
+#include "page/page.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* How many different texts; 0 when memory is exhausted. */
+static size_t distinct(char *const *texts, size_t n)
+{
+    char **sorted = cxr_mem_new(n, sizeof *sorted);
+    if (sorted == NULL || n == 0) {
+        cxr_mem_free(sorted);
+        return 0;
+    }
+    memcpy(sorted, texts, n * sizeof *sorted);
+    qsort(sorted, n, sizeof *sorted, compare_texts);
+    size_t count = 1;
+    for (size_t i = 1; i < n; i++) count += strcmp(sorted[i], sorted[i - 1]) != 0;
+    cxr_mem_free(sorted);
+    return count;
+}
+
+static const char *text_at(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text == NULL ? "" : text;
+}
+
+static void card(cxr_page *p, const char *name, const char *title)
+{
+    const json_t *ci = json_object_get(json_object_get(p->metrics, name), "ci95");
+    const double v = cxr_page_value(p, name);
+    cxr_html_markup(&p->html, "<li><span>%s</span><strong>", title);
+    if (isnan(v))
+        cxr_html_markup(&p->html, "–</strong>");
+    else
+        cxr_html_markup(&p->html, "%.3f</strong>", v);
+    if (json_is_number(json_array_get(ci, 0)))
+        cxr_html_markup(&p->html, "<span>95 %% interval %.3f to %.3f</span>", json_number_value(json_array_get(ci, 0)),
+                        json_number_value(json_array_get(ci, 1)));
+    cxr_html_markup(&p->html, "</li>\n");
+}
+
+static void images_sentence(cxr_page *p)
+{
+    const cxr_predictions *all = &p->outcomes.all;
+    cxr_html_markup(&p->html, "<p>%zu images of %zu patients (by file name or table: unverified)", all->n,
+                    distinct(p->outcomes.groups, all->n));
+    for (int k = 0; k < all->classes; k++) {
+        size_t count = 0;
+        for (size_t i = 0; i < all->n; i++) count += all->label[i] == k;
+        cxr_html_markup(&p->html, "%s%zu ", k == 0 ? ": " : ", ", count);
+        cxr_html_text(&p->html, all->class_names[k]);
+        cxr_html_markup(&p->html, " (%.1f %%)", 100.0 * (double)count / (double)all->n);
+    }
+    cxr_html_markup(&p->html, ".</p>\n");
+}
+
+void cxr_page_headline(cxr_page *p)
+{
+    const json_t *evaluation = json_object_get(p->metrics, "evaluation");
+    cxr_html *h = &p->html;
+    cxr_html_markup(h, "<h1>Evaluation of ");
+    cxr_html_text(h, p->model->path == NULL ? "a model" : cxr_path_name(p->model->path));
+    if (*text_at(evaluation, "split") != '\0') cxr_html_markup(h, " on the %s split", text_at(evaluation, "split"));
+    cxr_html_markup(h, "</h1>\n<p class=\"faint\">");
+    cxr_html_text(h, text_at(evaluation, "data"));
+    cxr_html_markup(h, "%s%s · cxr %s</p>\n", *text_at(evaluation, "data") != '\0' ? " · " : "", text_at(evaluation, "time"),
+                    cxr_version());
+    cxr_html_markup(h, "<p class=\"notice\">For research and teaching. Not a medical device: never the basis of a clinical "
+                       "decision.</p>\n<ul class=\"cards\">\n");
+    card(p, "auroc", "Area under the ROC");
+    card(p, "accuracy", "Accuracy");
+    card(p, "sensitivity", p->model->positive >= 0 ? "Sensitivity" : "Sensitivity, mean");
+    card(p, "specificity", p->model->positive >= 0 ? "Specificity" : "Specificity, mean");
+    cxr_html_markup(h, "</ul>\n");
+    images_sentence(p);
+    if (p->model->positive < 0) return;
+    cxr_html_markup(h, "<p>Positive class: ");
+    cxr_html_element(h, "strong", p->model->classes[p->model->positive]);
+    cxr_html_markup(h,
+                    ", called at a probability of %.4g or more. Always calling the more frequent class would be right "
+                    "as often as its share above.</p>\n",
+                    p->model->threshold);
+}
+
+/* ---- Figures ---- */
+
+static const char *const meanings[][2] = {
+    {"accuracy", "share of images that are called right"},
+    {"balanced_accuracy", "mean of the classes' shares called right: 0.5 for calling all alike, whatever the shares"},
+    {"sensitivity", "share of positive images that are called positive"},
+    {"specificity", "share of negative images that are called negative"},
+    {"ppv", "share of images called positive that are; holds at this share of positives only"},
+    {"npv", "share of images called negative that are; holds at this share of positives only"},
+    {"f1", "harmonic mean of PPV and sensitivity"},
+    {"auroc", "chance that a positive image scores above a negative one; no threshold"},
+    {"auprc", "precision averaged over recall; a useless model has the share of positives"},
+    {"mcc", "correlation of labels and decisions, -1 to 1"},
+    {"loss", "mean negative log-likelihood in nats; less is better"},
+    {"brier", "mean squared error of the probability; less is better"},
+    {"ece", "mean gap between confidence and accuracy over 15 bins; less is better"},
+};
+
+static void figures_table(cxr_page *p)
+{
+    static const char *const heads[] = {"Figure", "Value (95 % interval)", "What it says", NULL};
+    cxr_html_table(&p->html,
+                   "Every figure. Intervals: Wilson's for shares, DeLong's for the area under the ROC, else 2,000 "
+                   "bootstrap draws of patients",
+                   heads);
+    for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
+        char text[CXR_PAGE_TEXT];
+        const char *const cells[] = {meanings[i][0], cxr_page_figure_text(p, meanings[i][0], text), meanings[i][1], NULL};
+        cxr_html_row(&p->html, cells);
+    }
+    cxr_html_table_end(&p->html);
+}
+
+/* Counts and shares of the true class's images. */
+static void confusion_table(cxr_page *p)
+{
+    const json_t *confusion = json_object_get(p->metrics, "confusion");
+    const cxr_predictions *all = &p->outcomes.all;
+    cxr_html_markup(&p->html, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix\"><table>\n"
+                              "<caption>Confusion matrix: true class by row, called class by column; counts and shares of the "
+                              "row</caption>\n<thead><tr><th scope=\"col\">True</th>");
+    for (int k = 0; k < all->classes; k++) {
+        cxr_html_markup(&p->html, "<th scope=\"col\">called ");
+        cxr_html_text(&p->html, all->class_names[k]);
+        cxr_html_markup(&p->html, "</th>");
+    }
+    cxr_html_markup(&p->html, "</tr></thead>\n<tbody>\n");
+    for (int t = 0; t < all->classes; t++) {
+        const json_t *row = json_array_get(confusion, (size_t)t);
+        double sum = 0.0;
+        for (int k = 0; k < all->classes; k++) sum += json_number_value(json_array_get(row, (size_t)k));
+        cxr_html_markup(&p->html, "<tr><th scope=\"row\">");
+        cxr_html_text(&p->html, all->class_names[t]);
+        cxr_html_markup(&p->html, "</th>");
+        for (int k = 0; k < all->classes; k++) {
+            const double count = json_number_value(json_array_get(row, (size_t)k));
+            cxr_html_markup(&p->html, "<td>%.0f (%.1f %%)</td>", count, sum > 0.0 ? 100.0 * count / sum : 0.0);
+        }
+        cxr_html_markup(&p->html, "</tr>\n");
+    }
+    cxr_html_table_end(&p->html);
+}
+
+static void calibration(cxr_page *p)
+{
+    cxr_csv bins;
+    if (!cxr_page_csv(&bins, p->o->folder, "calibration.csv")) return;
+    char text[CXR_PAGE_TEXT], ece[CXR_PAGE_TEXT];
+    cxr_html_markup(&p->html,
+                    "<h3 id=\"calibration\">Calibration</h3>\n<p>Whether a probability of 0.8 is right 8 times in 10: "
+                    "Brier score %s, calibration error %s. Probabilities are divided by the temperature %.3f, "
+                    "fitted on validation images.</p>\n",
+                    cxr_page_figure_text(p, "brier", text), cxr_page_figure_text(p, "ece", ece), p->model->temperature);
+    cxr_page_plot(p, p->o->folder, "calibration", "Reliability diagram: observed share of positives against the probability.");
+    cxr_csv_free(&bins);
+}
+
+static void subgroups(cxr_page *p)
+{
+    cxr_csv csv;
+    if (!cxr_page_csv(&csv, p->o->folder, "subgroups.csv")) return;
+    cxr_html_markup(&p->html, "<h3 id=\"subgroups\">Subgroups</h3>\n");
+    cxr_csv_free(&csv);
+}
+
+void cxr_page_figures(cxr_page *p)
+{
+    char text[CXR_PAGE_TEXT], alt[160];
+    cxr_html_section(&p->html, "figures", "Figures");
+    figures_table(p);
+    cxr_html_markup(&p->html, "<div class=\"plots\">\n");
+    (void)snprintf(alt, sizeof alt, "ROC curve, area %s.", cxr_page_figure_text(p, "auroc", text));
+    cxr_page_plot(p, p->o->folder, "roc", alt);
+    (void)snprintf(alt, sizeof alt, "Precision-recall curve, average precision %s.", cxr_page_figure_text(p, "auprc", text));
+    cxr_page_plot(p, p->o->folder, "pr", alt);
+    cxr_html_markup(&p->html, "</div>\n");
+    confusion_table(p);
+    calibration(p);
+    subgroups(p);
+    cxr_html_section_end(&p->html);
+}

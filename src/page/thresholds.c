@@ -1,0 +1,87 @@
+/* Operating points, decision curve, and the explorer: the page's script counts anew from the scores that are in the page. */
+#include "base/mem.h"
+#include "model/model.h"
+#include "page/page.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_SCORES 200000 /* about 2 MB of page */
+
+static int rising(const void *a, const void *b)
+{
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+static void put_scores(cxr_page *p, const char *name, bool positive)
+{
+    const cxr_predictions *all = &p->outcomes.all;
+    float *scores = cxr_mem_new(all->n, sizeof *scores);
+    size_t n = 0;
+    for (size_t i = 0; scores != NULL && i < all->n; i++)
+        if ((all->label[i] == p->model->positive) == positive)
+            scores[n++] = all->probability[i * (size_t)all->classes + (size_t)p->model->positive];
+    if (n > 0) qsort(scores, n, sizeof *scores, rising);
+    cxr_html_markup(&p->html, "\"%s\":[", name);
+    for (size_t i = 0; i < n; i++) cxr_html_markup(&p->html, "%s%.9g", i == 0 ? "" : ",", (double)scores[i]);
+    cxr_html_markup(&p->html, "]");
+    cxr_mem_free(scores);
+}
+
+/* The predictions have the model's classes, but perhaps in another order. */
+static bool same_order(const cxr_page *p)
+{
+    const cxr_predictions *all = &p->outcomes.all;
+    if (all->classes != p->model->class_count) return false;
+    for (int k = 0; k < all->classes; k++)
+        if (strcmp(all->class_names[k], p->model->classes[k]) != 0) return false;
+    return true;
+}
+
+static double prevalence(const cxr_page *p)
+{
+    const cxr_predictions *all = &p->outcomes.all;
+    size_t positives = 0;
+    for (size_t i = 0; i < all->n; i++) positives += all->label[i] == p->model->positive;
+    return (double)positives / (double)all->n;
+}
+
+static void explorer(cxr_page *p)
+{
+    cxr_html *h = &p->html;
+    cxr_html_markup(
+        h,
+        "<h3 id=\"explorer\">Threshold explorer</h3>\n<p>What another threshold would have done on these images, "
+        "and what it would mean where another share of patients is positive. A threshold that is chosen here is "
+        "chosen on these images: measure it on others.</p>\n<div class=\"controls\">\n"
+        "<div><label for=\"threshold\">Threshold: <output id=\"at-threshold\"></output></label>\n"
+        "<input id=\"threshold\" type=\"range\" min=\"0\" max=\"1\" step=\"any\" value=\"%.17g\"></div>\n"
+        "<div><label for=\"prevalence\">Prevalence: <output id=\"at-prevalence\"></output></label>\n"
+        "<input id=\"prevalence\" type=\"range\" min=\"0\" max=\"100\" step=\"any\" value=\"%.6g\"></div>\n</div>\n",
+        p->model->threshold, 100.0 * prevalence(p));
+    cxr_html_markup(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"At this threshold\"><table "
+                       "aria-live=\"polite\">\n<caption>At this threshold and prevalence</caption>\n<thead><tr>"
+                       "<th scope=\"col\">True positives</th><th scope=\"col\">False negatives</th>"
+                       "<th scope=\"col\">False positives</th><th scope=\"col\">True negatives</th>"
+                       "<th scope=\"col\">Sensitivity</th><th scope=\"col\">Specificity</th><th scope=\"col\">Accuracy</th>"
+                       "<th scope=\"col\">PPV</th><th scope=\"col\">NPV</th></tr></thead>\n<tbody><tr>"
+                       "<td id=\"tp\">–</td><td id=\"fn\">–</td><td id=\"fp\">–</td><td id=\"tn\">–</td>"
+                       "<td id=\"x-sensitivity\">–</td><td id=\"x-specificity\">–</td><td id=\"x-accuracy\">–</td>"
+                       "<td id=\"x-ppv\">–</td><td id=\"x-npv\">–</td></tr>\n");
+    cxr_html_table_end(h);
+    cxr_html_markup(h, "<script type=\"application/json\" id=\"scores\">{");
+    put_scores(p, "positive", true);
+    cxr_html_markup(h, ",");
+    put_scores(p, "negative", false);
+    cxr_html_markup(h, "}</script>\n");
+}
+
+void cxr_page_thresholds(cxr_page *p)
+{
+    if (p->model->positive < 0 || p->outcomes.all.n > MOST_SCORES || !same_order(p)) return;
+    cxr_html_section(&p->html, "thresholds", "Operating points");
+    explorer(p);
+    cxr_page_plot(p, p->o->folder, "decision_curve",
+                  "Decision curve: net benefit of the model, of treating all and of treating none, against the threshold.");
+    cxr_html_section_end(&p->html);
+}
