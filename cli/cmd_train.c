@@ -347,7 +347,7 @@ static const cxr_option options[] = {
     {.name = "fit",
      FILLS(fit),
      .words = fit_words,
-     .help = "at the end fit temperature and threshold on the validation images, as they are or perturbed as by cxr evaluate "
+     .help = "at the end fit temperature and thresholds on the validation images, as they are or perturbed as by cxr evaluate "
              "--robustness"},
     CXR_OPTION_SEED(FILLS(opts.seed), "of order, augmentation, dropout and random weights"),
     {.name = "seeds",

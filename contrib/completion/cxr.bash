@@ -2,7 +2,7 @@
 _cxr()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
-    local options='' words='' kind='operand' verbs='train tune evaluate compare predict explain quantize export summary fetch-weights phantom bench help'
+    local options='' words='' kind='operand' verbs='train tune evaluate compare predict explain calibrate quantize export summary fetch-weights phantom bench help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$cur")
@@ -126,6 +126,20 @@ _cxr()
         --layer) kind='word' words="layer1 layer2 layer3 layer4 " ;;
         --class) kind='word' ;;
         --format | -f) kind='word' words="table csv json jsonl " ;;
+        --max-pixels) kind='word' ;;
+        --batch-size | -b) kind='word' ;;
+        --device) kind='word' words="auto cpu cuda reference " ;;
+        --precision) kind='word' words="f32 bf16 int8 auto " ;;
+        --threads | -j) kind='word' ;;
+        esac
+        ;;
+    calibrate)
+        options="--model --out --fit --split-file --skip-unreadable --max-pixels --batch-size --device --precision --threads --deterministic --quiet --verbose --help"
+        case $prev in
+        --model | -m) kind='file' ;;
+        --out | -o) kind='file' ;;
+        --fit) kind='word' words="val perturbed " ;;
+        --split-file) kind='file' ;;
         --max-pixels) kind='word' ;;
         --batch-size | -b) kind='word' ;;
         --device) kind='word' words="auto cpu cuda reference " ;;

@@ -123,9 +123,9 @@ typedef enum cxr_precision {
 /* Where training keeps what it would otherwise compute again each epoch: decoded images, and features at the cut. */
 typedef enum cxr_cache { CXR_CACHE_RAM, CXR_CACHE_DISK, CXR_CACHE_OFF } cxr_cache;
 
-/* What temperature and threshold are fitted on when training ends. */
+/* What temperature, threshold and operating points are fitted on when training ends. */
 typedef enum cxr_fit {
-    CXR_FIT_NONE,     /* they stay 1 and 0.5 */
+    CXR_FIT_NONE,     /* they stay 1 and 0.5, and there are no operating points */
     CXR_FIT_VAL,      /* the validation images */
     CXR_FIT_PERTURBED /* the validation images in every way of cxr_evaluate_robustness(), together */
 } cxr_fit;
@@ -179,7 +179,7 @@ typedef struct cxr_train_opts {
     uint64_t split_seed;     /* which images are validation, or of train_images; 0 = seed 0..9.2e18 default 0     */
     int seeds;               /* runs by seed, seed + 1, ... that differ in nothing else 1..100  default 1          */
     bool then_distil;        /* with 2 to 16 seeds: one more model, whose teachers they are    default false      */
-    cxr_fit fit;             /* what temperature and threshold are fitted on                   default none       */
+    cxr_fit fit;             /* what temperature and thresholds are fitted on                  default none       */
     /* distillation (Hinton, Vinyals, Dean 2015) */
     const char *teachers[CXR_MAX_TEACHERS]; /* model files with the data's classes and the run's input size and rule */
     int teacher_count;                      /*                                                   0..16      default 0 */
@@ -511,6 +511,35 @@ CXR_API CXR_MUST_CHECK cxr_status cxr_compare(const char *a, const char *b, int 
  * or the difference is undefined; CXR_EUSAGE when it is none. c NULL: only its form is looked at. */
 CXR_API CXR_MUST_CHECK cxr_status cxr_comparison_require(const cxr_comparison *c, const char *requirement, cxr_error *err);
 CXR_API void cxr_comparison_free(cxr_comparison **c);
+
+/* ---- Calibration ---- */
+
+typedef struct cxr_calibrate_opts {
+    const char *data;       /* as in cxr_train_opts; required */
+    const char *split_file; /* a run's split.csv that decides membership, or NULL                     */
+    const char *out;        /* the model file to write, maybe the one that was opened; required       */
+    cxr_fit fit;            /* validation images as they are or perturbed            default perturbed */
+    bool skip_unreadable;
+    cxr_run_opts run; /* its tta is ignored */
+} cxr_calibrate_opts;
+CXR_API void cxr_calibrate_opts_default(cxr_calibrate_opts *o);
+
+/* What a model carries from validation. rule_out, rule_in: thresholds of the largest value whose sensitivity, the smallest whose
+ * specificity was at least 0.95 there; NaN where there is none. */
+typedef struct cxr_fitted {
+    double temperature, threshold, rule_out, rule_in;
+} cxr_fitted;
+
+typedef struct cxr_calibrate_report {
+    size_t n; /* validation images */
+    cxr_fitted before, after;
+} cxr_calibrate_report;
+
+/* Fits anew, on the validation images of DATA, what training fits at its end: temperature, threshold and operating points; and
+ * writes the model to opts->out. Where the model's receipt says that its loss weighed the classes alike, so does the temperature's.
+ * The test split is not read. Where no split.csv decides, validation is what cxr_train() would take. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_calibrate(cxr_model *model, const cxr_calibrate_opts *opts, const cxr_hooks *hooks,
+                                                cxr_calibrate_report *report, cxr_error *err);
 
 /* ---- Quantisation ---- */
 

@@ -145,20 +145,57 @@ static double best_threshold(const score *s, size_t n, double *gains, size_t set
     return best.threshold;
 }
 
-cxr_status cxr_fit_threshold(double *out, const cxr_predictions *p, int positive, int sets, cxr_error *err)
+/* The scores of the positive class, falling; NULL when memory is exhausted. */
+static score *fallen_scores(const cxr_predictions *p, int positive, int sets)
 {
     score *s = cxr_mem_new(p->n, sizeof *s);
-    double *gains = cxr_mem_new((size_t)sets, sizeof *gains);
-    const bool ok = s != NULL && gains != NULL;
-    for (size_t i = 0; ok && i < p->n; i++)
+    for (size_t i = 0; s != NULL && i < p->n; i++)
         s[i] = (score){.value = (double)p->probability[i * (size_t)p->classes + (size_t)positive],
                        .set = i % (size_t)sets,
                        .positive = p->label[i] == positive};
-    if (ok) {
-        qsort(s, p->n, sizeof *s, by_falling_value);
-        *out = best_threshold(s, p->n, gains, (size_t)sets);
-    }
+    if (s != NULL) qsort(s, p->n, sizeof *s, by_falling_value);
+    return s;
+}
+
+cxr_status cxr_fit_threshold(double *out, const cxr_predictions *p, int positive, int sets, cxr_error *err)
+{
+    score *s = fallen_scores(p, positive, sets);
+    double *gains = cxr_mem_new((size_t)sets, sizeof *gains);
+    const bool ok = s != NULL && gains != NULL;
+    if (ok) *out = best_threshold(s, p->n, gains, (size_t)sets);
     cxr_mem_free(s);
     cxr_mem_free(gains);
+    return ok ? CXR_OK : cxr_mem_fail(err, "a fit");
+}
+
+/* called: of each set the negative and the positive images above the threshold, zeros. */
+static void find_rules(double *rule_out, double *rule_in, const score *s, size_t n, size_t (*called)[2], size_t sets)
+{
+    size_t positives = 0;
+    for (size_t i = 0; i < n; i++) positives += s[i].positive;
+    const size_t p = positives / sets, q = (n - positives) / sets;
+    *rule_out = *rule_in = (double)NAN;
+    for (size_t i = 0; i <= n; i++) {
+        if (i > 0) called[s[i - 1].set][s[i - 1].positive]++;
+        const double above = i > 0 ? s[i - 1].value : 1.0, below = i < n ? s[i].value : 0.0;
+        if (i < n && above == below) continue;
+        size_t found = p, mistaken = 0;
+        for (size_t k = 0; k < sets; k++) {
+            if (called[k][1] < found) found = called[k][1];
+            if (called[k][0] > mistaken) mistaken = called[k][0];
+        }
+        if (p > 0 && isnan(*rule_out) && 20 * found >= 19 * p) *rule_out = 0.5 * (above + below);
+        if (q > 0 && 20 * mistaken <= q) *rule_in = 0.5 * (above + below);
+    }
+}
+
+cxr_status cxr_fit_rules(double *rule_out, double *rule_in, const cxr_predictions *p, int positive, int sets, cxr_error *err)
+{
+    score *s = fallen_scores(p, positive, sets);
+    size_t(*called)[2] = cxr_mem_new((size_t)sets, sizeof *called);
+    const bool ok = s != NULL && called != NULL;
+    if (ok) find_rules(rule_out, rule_in, s, p->n, called, (size_t)sets);
+    cxr_mem_free(s);
+    cxr_mem_free(called);
     return ok ? CXR_OK : cxr_mem_fail(err, "a fit");
 }

@@ -1,6 +1,6 @@
 /* What is chosen on validation after the weights: the temperature that makes probabilities honest (Guo et al. 2017, On
- * Calibration of Modern Neural Networks), and the probability at which the positive class is called (Youden 1950). Equal to
- * PyTorch's and scikit-learn's answers (tests/eval). */
+ * Calibration of Modern Neural Networks), and the probabilities at which the positive class is called: the balanced one (Youden
+ * 1950), one that rules out and one that rules in. Equal to PyTorch's and scikit-learn's answers (tests/eval). */
 #ifndef CXR_EVAL_FIT_H
 #define CXR_EVAL_FIT_H
 #include "eval/metrics.h"
@@ -24,4 +24,11 @@ CXR_MUST_CHECK cxr_status cxr_fit_temperature(double *out, const cxr_predictions
  * calling every image alike. Prediction i is of set i modulo `sets`, the same images in each: what counts is the sum in the set
  * where it is least, since nobody knows which of them new images will be like. */
 CXR_MUST_CHECK cxr_status cxr_fit_threshold(double *out, const cxr_predictions *p, int positive, int sets, cxr_error *err);
+/* Two classes: the largest threshold whose sensitivity is at least 0.95, to rule the positive class out, and the smallest whose
+ * specificity is, to rule it in; with several sets, in each of them. Counted exactly. All thresholds between two neighbouring
+ * scores decide alike, and so do those between the outer scores and 0 and 1: the middle is taken, which no rounding of a score
+ * crosses. Where classes are well apart, rule_out may be the larger of the two. NaN: there are no positive images (rule_out),
+ * no negative ones (rule_in), or more than 1 in 20 of these have a probability of 1. */
+CXR_MUST_CHECK cxr_status cxr_fit_rules(double *rule_out, double *rule_in, const cxr_predictions *p, int positive, int sets,
+                                        cxr_error *err);
 #endif

@@ -81,6 +81,7 @@ static cxr_status build_graph(cxr_model *m, const cxr_train_opts *o, int classes
     m->preprocess = o->preprocess;
     m->positive = classes == 2 ? 1 : -1;
     m->threshold = 0.5;
+    m->rule_out = m->rule_in = (double)NAN;
     m->temperature = 1.0;
     cxr_status st = cxr_model_graph(&m->graph, m, o->preprocess.size, err);
     if (st == CXR_OK) st = cxr_graph_cut(&m->graph, o->freeze, &cut, err);
@@ -194,6 +195,8 @@ cxr_status cxr_model_join(cxr_model *model, cxr_model **other, cxr_error *err)
     for (; *last != NULL; last = &(*last)->next) members++;
     for (const cxr_model *m = (*other)->next; m != NULL; m = m->next) joining++;
     model->threshold = (members * model->threshold + joining * (*other)->threshold) / (members + joining);
+    model->rule_out = (members * model->rule_out + joining * (*other)->rule_out) / (members + joining);
+    model->rule_in = (members * model->rule_in + joining * (*other)->rule_in) / (members + joining);
     *last = *other;
     *other = NULL;
     return CXR_OK;

@@ -1,5 +1,5 @@
-/* A model: graph, parameters, preprocessing, classes, temperature, threshold, and the receipt of its training. One safetensors file holds
- * it whole; its tensors carry torchvision's names. */
+/* A model: graph, parameters, preprocessing, classes, temperature, thresholds, and the receipt of its training. One safetensors
+ * file holds it whole; its tensors carry torchvision's names. */
 #ifndef CXR_MODEL_MODEL_H
 #define CXR_MODEL_MODEL_H
 #include "graph/graph.h"
@@ -25,12 +25,13 @@ struct cxr_model {
     cxr_preprocess preprocess;
     char **classes;
     int class_count;
-    int positive;       /* two classes: index 1; else -1 */
-    double threshold;   /* 0.5 until fitted */
-    double temperature; /* of the softmax; 1 until fitted */
-    char *receipt;      /* JSON text: data fingerprint, arguments, seed, versions; NULL: none */
-    char *path;         /* the file it was opened from; NULL: none */
-    cxr_model *next;    /* the other members of an ensemble, owned; NULL: it is one model */
+    int positive;             /* two classes: index 1; else -1 */
+    double threshold;         /* 0.5 until fitted */
+    double rule_out, rule_in; /* thresholds of the other operating points (eval/fit.h); NaN: none */
+    double temperature;       /* of the softmax; 1 until fitted */
+    char *receipt;            /* JSON text: data fingerprint, arguments, seed, versions; NULL: none */
+    char *path;               /* the file it was opened from; NULL: none */
+    cxr_model *next;          /* the other members of an ensemble, owned; NULL: it is one model */
     cxr_graph graph;
     float *params; /* canonical, graph.float_count */
 };

@@ -4,12 +4,13 @@
 #include "model/model.h"
 #include "model/parts.h"
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define FORMAT_VERSION "1"
-#define META_MAX       16 /* pairs of a model's own metadata */
+#define META_MAX       24 /* pairs of a model's own metadata */
 
 static const char intended_use[] = "Research and teaching. Not a medical device: never the basis of a clinical decision.";
 static const char licence[] =
@@ -81,6 +82,15 @@ static json_t *json_peaks(const cxr_model *m)
     return all;
 }
 
+/* Those that there are. */
+static json_t *json_points(const cxr_model *m)
+{
+    json_t *all = json_object();
+    if (!isnan(m->rule_out)) (void)json_object_set_new(all, "rule_out", json_real(m->rule_out));
+    if (!isnan(m->rule_in)) (void)json_object_set_new(all, "rule_in", json_real(m->rule_in));
+    return all;
+}
+
 /* Leaves the name of each path in a tree of JSON values. */
 static void strip_folders(json_t *value)
 {
@@ -114,6 +124,7 @@ static void describe(meta *to, const cxr_model *m, bool whole)
     put_json(to, "cxr.classes", json_classes(m));
     put_json(to, "cxr.preprocess", json_preprocess(&m->preprocess));
     put_json(to, "cxr.threshold", json_real(m->threshold));
+    if (!isnan(m->rule_out) || !isnan(m->rule_in)) put_json(to, "cxr.operating_points", json_points(m));
     if (m->temperature != 1.0) put_json(to, "cxr.temperature", json_real(m->temperature));
     put_json(to, "cxr.positive", json_integer(m->positive));
     put(to, "cxr.freeze", m->freeze);
@@ -271,6 +282,26 @@ static cxr_status build(cxr_model **out, const cxr_train_opts *o, const json_t *
     return cxr_fail(err, st == CXR_EUSAGE ? CXR_EDATA : st, "%s: %s", path, why.text);
 }
 
+/* A point that the file does not name stays NaN. */
+static bool read_point(double *out, const json_t *all, const char *name)
+{
+    const json_t *value = json_object_get(all, name);
+    if (value == NULL) return true;
+    *out = json_is_number(value) ? json_number_value(value) : -1.0;
+    return *out >= 0.0 && *out <= 1.0;
+}
+
+/* Files of models that were not fitted, and older ones, have none. */
+static cxr_status read_points(cxr_model *m, const cxr_weights *w, const char *path, cxr_error *err)
+{
+    if (cxr_weights_meta(w, "cxr.operating_points") == NULL) return CXR_OK;
+    json_t *all = get_json(w, "cxr.operating_points");
+    const bool ok = json_is_object(all) && m->positive >= 0 && read_point(&m->rule_out, all, "rule_out") &&
+                    read_point(&m->rule_in, all, "rule_in");
+    json_decref(all);
+    return ok ? CXR_OK : bad_meta(path, "cxr.operating_points", err);
+}
+
 static cxr_status read_decision(cxr_model *m, const cxr_weights *w, const char *path, cxr_error *err)
 {
     json_t *positive = get_json(w, "cxr.positive");
@@ -366,6 +397,7 @@ cxr_status cxr_model_from_weights(cxr_model **out, const cxr_weights *w, const c
     json_decref(classes);
     if (st == CXR_OK) st = load_params(m, w, path, err);
     if (st == CXR_OK) st = read_decision(m, w, path, err);
+    if (st == CXR_OK) st = read_points(m, w, path, err);
     if (st == CXR_OK) st = read_peaks(m, w, path, err);
     if (st == CXR_OK) {
         *out = m;

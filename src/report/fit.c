@@ -1,168 +1,56 @@
 #include "report/fit.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
-#include "data/perturb.h"
 #include "eval/fit.h"
-#include "eval/robust.h"
 #include "model/model.h"
-#include "report/run.h"
-#include "report/score.h"
-#include "report/tables.h"
-#include <jansson.h>
 #include <math.h>
-#include <string.h>
 
-/* The model's probabilities at temperature 1 over the validation images. */
-static cxr_status score(cxr_scored *out, const cxr_model *m, const cxr_train_opts *o, const cxr_subset *val,
-                        const cxr_hooks *hooks, cxr_error *err)
-{
-    const bool perturbed = o->fit == CXR_FIT_PERTURBED;
-    cxr_run_opts run;
-    cxr_run_opts_default(&run);
-    run.threads = o->threads;
-    run.device = o->device;
-    run.precision = o->precision;
-    run.cache_dir = o->cache_dir;
-    run.deterministic = o->deterministic;
-    run.limits = o->limits;
-    return (perturbed ? cxr_score_perturbed : cxr_score)(out, m, val, &run, o->skip_unreadable, hooks, err);
-}
-
-/* Leaves the model with its temperature and threshold, and *out with the probabilities that they give. */
-static cxr_status fit(cxr_scored *out, cxr_model *m, const cxr_train_opts *o, const cxr_subset *val, const cxr_hooks *hooks,
-                      cxr_error *err)
+/* Probabilities are made at temperature 1 and tempered afterwards: the images are looked at once. */
+static cxr_status fit_probabilities(cxr_scored *scored, cxr_model *m, const cxr_subset *val, const cxr_fit_opts *o,
+                                    const cxr_hooks *hooks, cxr_error *err)
 {
     m->temperature = 1.0;
+    cxr_status st =
+        (o->on == CXR_FIT_PERTURBED ? cxr_score_perturbed : cxr_score)(scored, m, val, &o->run, o->skip_unreadable, hooks, err);
+    if (st == CXR_OK && scored->all.n == 0) st = cxr_fail(err, CXR_EDATA, "%s: no readable validation image", o->data);
+    if (st == CXR_OK) st = cxr_fit_temperature(&m->temperature, &scored->all, o->balanced, err);
+    if (st == CXR_OK) cxr_temper(&scored->all, m->temperature);
+    return st;
+}
+
+static cxr_status fit_decisions(cxr_model *m, const cxr_scored *scored, cxr_error *err)
+{
     m->threshold = 0.5;
-    cxr_status st = score(out, m, o, val, hooks, err);
-    if (st == CXR_OK && out->all.n == 0) st = cxr_fail(err, CXR_EDATA, "%s: no readable validation image", o->data);
-    if (st == CXR_OK) st = cxr_fit_temperature(&m->temperature, &out->all, o->class_weights || o->balanced, err);
-    if (st == CXR_OK) cxr_temper(&out->all, m->temperature);
-    if (st == CXR_OK && m->positive >= 0) st = cxr_fit_threshold(&m->threshold, &out->all, m->positive, out->views, err);
+    m->rule_out = m->rule_in = (double)NAN;
+    if (m->positive < 0) return CXR_OK;
+    cxr_status st = cxr_fit_threshold(&m->threshold, &scored->all, m->positive, scored->views, err);
+    if (st == CXR_OK) st = cxr_fit_rules(&m->rule_out, &m->rule_in, &scored->all, m->positive, scored->views, err);
     return st;
 }
 
-static cxr_status report(const char *folder, const cxr_model *m, const cxr_scored *s, cxr_train_result *result, cxr_error *err)
+static void tell(const cxr_model *m, const cxr_scored *scored, const cxr_hooks *hooks)
 {
-    result->temperature = m->temperature;
-    result->threshold = m->threshold;
-    if (s->views == 1) return CXR_OK;
-    cxr_robustness *r = NULL;
-    cxr_status st = cxr_robustness_compute(&r, &s->all, m->positive, m->threshold, err);
-    if (st == CXR_OK) st = cxr_write_robustness(folder, r, err);
-    if (st == CXR_OK) {
-        result->perturbed_auroc = cxr_metrics_value(r->pooled, "auroc");
-        result->perturbed_loss = cxr_metrics_value(r->pooled, "loss");
-        result->perturbed_accuracy = cxr_metrics_value(r->pooled, "accuracy");
-        result->perturbed_balanced_accuracy = cxr_metrics_value(r->pooled, "balanced_accuracy");
-    }
-    cxr_robustness_free(&r);
+    cxr_log(hooks, CXR_INFO, "fitted on %zu validation images: temperature %.4f, threshold %.4f",
+            scored->all.n / (size_t)scored->views, m->temperature, m->threshold);
+    if (!isnan(m->rule_out) && !isnan(m->rule_in))
+        cxr_log(hooks, CXR_INFO, "operating points: rules out below %.4f, rules in from %.4f", m->rule_out, m->rule_in);
+}
+
+cxr_status cxr_fit_model(cxr_scored *scored, cxr_model *m, const cxr_subset *val, const cxr_fit_opts *o, const cxr_hooks *hooks,
+                         cxr_error *err)
+{
+    cxr_log(hooks, CXR_INFO, "fitting temperature and thresholds of %s on %zu validation images%s",
+            m->path == NULL ? "a model" : cxr_path_name(m->path), val->count, o->on == CXR_FIT_PERTURBED ? ", perturbed" : "");
+    cxr_status st = fit_probabilities(scored, m, val, o, hooks, err);
+    if (st == CXR_OK) st = fit_decisions(m, scored, err);
+    if (st == CXR_OK) tell(m, scored, hooks);
     return st;
 }
 
-static void tell(const cxr_hooks *hooks, const cxr_train_result *r, const cxr_scored *s)
+void cxr_fit_copy(cxr_model *to, const cxr_model *from)
 {
-    cxr_log(hooks, CXR_INFO, "fitted on %zu validation images: temperature %.4f, threshold %.4f", s->all.n / (size_t)s->views,
-            r->temperature, r->threshold);
-    if (s->views > 1)
-        cxr_log(hooks, CXR_INFO, "perturbed validation: AUROC %.4f, accuracy %.4f, balanced %.4f, loss %.4f",
-                r->perturbed_auroc, r->perturbed_accuracy, r->perturbed_balanced_accuracy, r->perturbed_loss);
-}
-
-static bool same_network(const cxr_model *a, const cxr_model *b)
-{
-    return a->graph.float_count == b->graph.float_count &&
-           memcmp(a->params, b->params, a->graph.float_count * sizeof *a->params) == 0;
-}
-
-static cxr_status fit_best(cxr_model *best, const char *folder, const cxr_train_opts *o, const cxr_subset *val,
-                           const cxr_hooks *hooks, cxr_train_result *result, cxr_error *err)
-{
-    cxr_scored scored = {0};
-    cxr_log(hooks, CXR_INFO, "fitting temperature and threshold on %zu validation images%s", val->count,
-            o->fit == CXR_FIT_PERTURBED ? ", perturbed" : "");
-    cxr_status st = fit(&scored, best, o, val, hooks, err);
-    if (st == CXR_OK) st = report(folder, best, &scored, result, err);
-    if (st == CXR_OK) st = cxr_model_write(best, best->path, NULL, 0, NULL, 0, err);
-    if (st == CXR_OK) tell(hooks, result, &scored);
-    cxr_scored_free(&scored);
-    return st;
-}
-
-/* Where the last epoch was the best one, there is nothing to fit anew. */
-static cxr_status fit_last(cxr_model *last, const cxr_model *best, const cxr_train_opts *o, const cxr_subset *val,
-                           const cxr_hooks *hooks, cxr_error *err)
-{
-    cxr_scored scored = {0};
-    const bool same = same_network(last, best);
-    cxr_status st = same ? CXR_OK : fit(&scored, last, o, val, hooks, err);
-    if (same) {
-        last->temperature = best->temperature;
-        last->threshold = best->threshold;
-    }
-    if (st == CXR_OK) st = cxr_model_write(last, last->path, NULL, 0, NULL, 0, err);
-    cxr_scored_free(&scored);
-    return st;
-}
-
-static cxr_status open_model(cxr_model **out, const char *folder, const char *name, cxr_error *err)
-{
-    char *path = cxr_path_join(folder, name);
-    const cxr_status st = path == NULL ? cxr_mem_fail(err, "a file name") : cxr_model_open(out, path, err);
-    cxr_mem_free(path);
-    return st;
-}
-
-static double number(const json_t *figures, const char *name)
-{
-    const json_t *x = json_object_get(figures, name);
-    return json_is_number(x) ? json_number_value(x) : (double)NAN;
-}
-
-/* The pooled figures that report() left. */
-static bool read_figures(const char *folder, cxr_train_result *result)
-{
-    char *path = cxr_path_join(folder, "robustness.json");
-    json_t *all = path == NULL ? NULL : json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
-    const json_t *pooled = json_object_get(all, "pooled");
-    const bool ok = json_is_object(pooled);
-    if (ok) {
-        result->perturbed_auroc = number(pooled, "auroc");
-        result->perturbed_loss = number(pooled, "loss");
-        result->perturbed_accuracy = number(pooled, "accuracy");
-        result->perturbed_balanced_accuracy = number(pooled, "balanced_accuracy");
-    }
-    json_decref(all);
-    cxr_mem_free(path);
-    return ok;
-}
-
-/* Whether the run was fitted before it was resumed: the last model's file is written last. */
-static bool recall(const char *folder, const cxr_train_opts *o, const cxr_model *best, const cxr_model *last,
-                   cxr_train_result *result)
-{
-    if (best->temperature == 1.0 || last->temperature == 1.0) return false;
-    if (o->fit == CXR_FIT_PERTURBED && !read_figures(folder, result)) return false;
-    result->temperature = best->temperature;
-    result->threshold = best->threshold;
-    return true;
-}
-
-cxr_status cxr_fit_run(const char *folder, const cxr_train_opts *o, const cxr_dataset *data, const cxr_hooks *hooks,
-                       cxr_train_result *result, cxr_error *err)
-{
-    if (o->fit == CXR_FIT_NONE) return CXR_OK;
-    cxr_model *best = NULL, *last = NULL;
-    cxr_subset val = {0};
-    cxr_status st = cxr_subset_open(&val, data, CXR_SPLIT_VAL, err);
-    if (st == CXR_OK) st = open_model(&best, folder, CXR_RUN_BEST, err);
-    if (st == CXR_OK) st = open_model(&last, folder, CXR_RUN_LAST, err);
-    const bool done = st == CXR_OK && recall(folder, o, best, last, result);
-    if (st == CXR_OK && !done) st = fit_best(best, folder, o, &val, hooks, result, err);
-    if (st == CXR_OK && !done) st = fit_last(last, best, o, &val, hooks, err);
-    cxr_model_close(&best);
-    cxr_model_close(&last);
-    cxr_subset_close(&val);
-    return st;
+    to->temperature = from->temperature;
+    to->threshold = from->threshold;
+    to->rule_out = from->rule_out;
+    to->rule_in = from->rule_in;
 }

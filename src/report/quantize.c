@@ -2,9 +2,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "eval/calibrate.h"
+#include "eval/ranges.h"
 #include "model/model.h"
-#include "report/run.h"
 #include "report/score.h"
 #include <math.h>
 
@@ -41,21 +40,14 @@ static void close_parts(parts *p)
 
 static cxr_status open_parts(parts *p, const cxr_model *m, const cxr_quantize_opts *o, cxr_error *err)
 {
-    char *run = m->path == NULL ? NULL : cxr_run_of_model(m->path);
-    bool found = false;
-    cxr_train_opts usual;
     cxr_split_report report;
     *p = (parts){0};
-    cxr_train_opts_default(&usual);
-    cxr_status st = cxr_dataset_open(&p->data, o->data, "auto", err);
-    if (st == CXR_OK) st = cxr_split_find(&p->data, o->data, o->split_file, run, &found, err);
-    if (st == CXR_OK && !found) st = cxr_dataset_split(&p->data, usual.val_fraction, usual.seed, &report, err);
+    cxr_status st = cxr_split_as_trained(&p->data, m, o->data, o->split_file, &report, err);
     if (st == CXR_OK) st = cxr_subset_open(&p->train, &p->data, CXR_SPLIT_TRAIN, err);
     if (st == CXR_OK) st = cxr_subset_open(&p->val, &p->data, CXR_SPLIT_VAL, err);
     if (st == CXR_OK) st = cxr_match_classes(&p->val, &p->data, m, err);
     if (st == CXR_OK && (p->train.count == 0 || p->val.count == 0))
         st = cxr_fail(err, CXR_EDATA, "%s: no image in split \"%s\"", o->data, p->train.count == 0 ? "train" : "val");
-    cxr_mem_free(run);
     return st;
 }
 
@@ -73,7 +65,7 @@ static cxr_status calibrate(cxr_model *m, const cxr_subset *train, const cxr_qua
         cxr_rng_permutation(cxr_rng_key(o->seed, CXR_FOR_CALIBRATION, 0, 0), order, (uint32_t)train->count);
         for (size_t i = 0; i < count; i++) paths[i] = train->paths[order[i]];
         cxr_log(hooks, CXR_INFO, "calibrating with %zu of %zu training images", count, train->count);
-        st = cxr_calibrate(m, paths, count, o->skip_unreadable, &o->run, hooks, &report->calibrated, err);
+        st = cxr_ranges_find(m, paths, count, o->skip_unreadable, &o->run, hooks, &report->calibrated, err);
     }
     cxr_mem_free(order);
     cxr_mem_free(paths);

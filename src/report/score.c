@@ -50,6 +50,21 @@ cxr_status cxr_split_find(cxr_dataset *d, const char *data, const char *split_fi
     return st;
 }
 
+cxr_status cxr_split_as_trained(cxr_dataset *d, const cxr_model *m, const char *data, const char *split_file,
+                                cxr_split_report *report, cxr_error *err)
+{
+    char *run = m->path == NULL ? NULL : cxr_run_of_model(m->path);
+    bool found = false;
+    cxr_train_opts usual;
+    cxr_train_opts_default(&usual);
+    *report = (cxr_split_report){0};
+    cxr_status st = cxr_dataset_open(d, data, usual.group_by, err);
+    if (st == CXR_OK) st = cxr_split_find(d, data, split_file, run, &found, err);
+    if (st == CXR_OK && !found) st = cxr_dataset_split(d, usual.val_fraction, usual.seed, report, err);
+    cxr_mem_free(run);
+    return st;
+}
+
 cxr_status cxr_split_agree(cxr_dataset *d, const char *data, cxr_split split, const char *other, cxr_error *err)
 {
     bool *in = cxr_mem_new(d->count, sizeof *in), found = false, same = true;

@@ -9,6 +9,10 @@
  * else. *found says whether there was one. */
 CXR_MUST_CHECK cxr_status cxr_split_find(cxr_dataset *d, const char *data, const char *split_file, const char *run, bool *found,
                                          cxr_error *err);
+/* Opens `data` with the split of cxr_split_find(), the run being the model's; where there is none, with the one that cxr_train() makes
+ * by default, and *report is that one's, else zeros. *d is closed by the caller, also after a failure. */
+CXR_MUST_CHECK cxr_status cxr_split_as_trained(cxr_dataset *d, const cxr_model *m, const char *data, const char *split_file,
+                                               cxr_split_report *report, cxr_error *err);
 /* CXR_EDATA unless the run `other` took the same images of `data` for `split` as the data set d says, or was trained on another. d's
  * split is then lost. */
 CXR_MUST_CHECK cxr_status cxr_split_agree(cxr_dataset *d, const char *data, cxr_split split, const char *other, cxr_error *err);

@@ -440,6 +440,25 @@ void cxr_comparison_free(cxr_comparison **c)
     *c = NULL;
 }
 
+void cxr_calibrate_opts_default(cxr_calibrate_opts *o)
+{
+    *o = (cxr_calibrate_opts){.fit = CXR_FIT_PERTURBED};
+    cxr_run_opts_default(&o->run);
+}
+
+cxr_status cxr_calibrate(cxr_model *m, const cxr_calibrate_opts *o, const cxr_hooks *hooks, cxr_calibrate_report *report,
+                         cxr_error *err)
+{
+    (void)m;
+    talk(hooks);
+    (void)printf("calibrate data=%s out=%s fit=%d split_file=%s skip=%d batch=%d threads=%d precision=%d\n", o->data, o->out,
+                 (int)o->fit, o->split_file ? o->split_file : "-", o->skip_unreadable, o->run.batch_size, o->run.threads,
+                 (int)o->run.precision);
+    if (stopped(hooks)) return cxr_fail(err, CXR_ESTOPPED, "stopped");
+    *report = (cxr_calibrate_report){45, {1, 0.5, NAN, NAN}, {0.75, 0.25, 0.125, 0.875}};
+    return outcome(err);
+}
+
 void cxr_quantize_opts_default(cxr_quantize_opts *o)
 {
     *o = (cxr_quantize_opts){.images = 512, .seed = 1, .max_loss = 0.002};

@@ -62,12 +62,14 @@ static void joined_models_give_their_mean(void **state)
     cxr_model *members[3] = {untrained(1, "resnet18", 32, "A", 0.5), untrained(2, "resnet34", 32, "A", 0.6),
                              untrained(3, "resnet18", 32, "A", 0.1)};
     members[1]->temperature = 2;
+    for (int i = 0; i < 3; i++) members[i]->rule_out = 0.1 * i; /* and none has the other */
     sink alone[3];
     for (int i = 0; i < 3; i++) alone[i] = predict(members[i]);
     must(cxr_model_join(members[1], &members[2], &error)); /* two joined join a third */
     must(cxr_model_join(members[0], &members[1], &error));
     assert_true(members[1] == NULL && members[2] == NULL);
     assert_true(cxr_close(cxr_model_threshold(members[0]), (0.5 + 0.6 + 0.1) / 3, 1e-15, 0));
+    assert_true(cxr_close(members[0]->rule_out, 0.1, 1e-15, 0) && isnan(members[0]->rule_in));
     const sink all = predict(members[0]);
     double apart = 0;
     for (int i = 0; i < IMAGES; i++) {

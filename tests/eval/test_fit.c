@@ -1,4 +1,4 @@
-/* Temperature and threshold against PyTorch's L-BFGS and scikit-learn's ROC curves on tests/fixtures/fit.json
+/* Temperature and thresholds against PyTorch's L-BFGS and scikit-learn's ROC curves on tests/fixtures/fit.json
  * (tools/golden/make_fit.py), and what is at the edges. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,6 +58,26 @@ static void check_threshold(const json_t *c, const cxr_predictions *p)
         assert_true(cxr_close(youden(p, got), json_number_value(json_object_get(want, "youden")), 1e-12, 0.0));
 }
 
+/* want: the ends between which all thresholds decide alike, or null. */
+static void check_rule(double got, const json_t *want)
+{
+    if (!json_is_array(want)) {
+        assert_true(isnan(got));
+        return;
+    }
+    const double low = json_number_value(json_array_get(want, 0)), high = json_number_value(json_array_get(want, 1));
+    if (got != 0.5 * (low + high)) fail_msg("threshold %.9g, scikit-learn's lie in %.9g..%.9g", got, low, high);
+}
+
+static void check_rules(const json_t *c, const cxr_predictions *p)
+{
+    double out = 0.0, in = 0.0;
+    const json_t *want = json_object_get(c, "rules");
+    assert_int_equal(cxr_fit_rules(&out, &in, p, 1, (int)json_integer_value(json_object_get(c, "sets")), NULL), CXR_OK);
+    check_rule(out, json_object_get(want, "rule_out"));
+    check_rule(in, json_object_get(want, "rule_in"));
+}
+
 static void fits_equal_the_references(void **state)
 {
     json_t *cases = json_object_get(*state, "cases");
@@ -69,6 +89,7 @@ static void fits_equal_the_references(void **state)
         cxr_predictions p = load_predictions(c);
         check_temperature(c, &p);
         if (p.classes == 2) check_threshold(c, &p);
+        if (p.classes == 2) check_rules(c, &p);
         two += p.classes == 2;
         several += json_integer_value(json_object_get(c, "sets")) > 1;
         drop_predictions(&p);
@@ -91,6 +112,39 @@ static void the_other_class_mirrors(void **state)
     memset(label, 0, sizeof label); /* one class only: nothing to part */
     assert_int_equal(cxr_fit_threshold(&one, &all, 1, 1, NULL), CXR_OK);
     assert_true(one == 0.5);
+}
+
+/* 20 of each: one positive may be missed and one negative called, and no more. Ties go one way together. */
+static void rules_at_their_edges(void **state)
+{
+    (void)state;
+    const char *path[40];
+    int label[40];
+    float p[80];
+    for (int i = 0; i < 40; i++) {
+        const int score = i < 20 ? i : i - 4; /* of 64: negatives 0 to 19, positives 16 to 35 */
+        path[i] = "x";
+        label[i] = i >= 20;
+        p[2 * i + 1] = (float)score / 64.0f;
+        p[2 * i] = 1.0f - p[2 * i + 1];
+    }
+    const cxr_predictions all = {40, 2, names, path, label, p};
+    double out, in;
+    assert_int_equal(cxr_fit_rules(&out, &in, &all, 1, 1, NULL), CXR_OK);
+    assert_true(out == 16.5 / 64.0 && in == 18.5 / 64.0);
+    p[2 * 21 + 1] = 16.0f / 64.0f; /* the second lowest positive beside the lowest: both or none */
+    assert_int_equal(cxr_fit_rules(&out, &in, &all, 1, 1, NULL), CXR_OK);
+    assert_true(out == 15.5 / 64.0 && in == 18.5 / 64.0);
+    p[2 * 18 + 1] = p[2 * 19 + 1] = 1.0f; /* no threshold parts these two from 1 */
+    assert_int_equal(cxr_fit_rules(&out, &in, &all, 1, 1, NULL), CXR_OK);
+    assert_true(isnan(in));
+    memset(label, 0, sizeof label);
+    assert_int_equal(cxr_fit_rules(&out, &in, &all, 1, 1, NULL), CXR_OK);
+    assert_true(isnan(out));
+    for (int i = 0; i < 40; i++) p[2 * i + 1] = 0.0f; /* all alike: everything is called, or nothing */
+    label[0] = 1;
+    assert_int_equal(cxr_fit_rules(&out, &in, &all, 1, 1, NULL), CXR_OK);
+    assert_true(out == 0.0 && in == 0.5);
 }
 
 static void probabilities_are_a_softmax(void **state)
@@ -132,6 +186,7 @@ static void every_allocation_can_fail(void **state)
         cxr_mem_fail_at(n);
         cxr_status st = cxr_fit_temperature(&t, &p, true, NULL);
         if (st == CXR_OK) st = cxr_fit_threshold(&threshold, &p, 1, 1, NULL);
+        if (st == CXR_OK) st = cxr_fit_rules(&t, &threshold, &p, 1, 1, NULL);
         fired = cxr_mem_fail_fired();
         cxr_mem_fail_at(-1);
         assert_int_equal(st, fired ? CXR_ENOMEM : CXR_OK);
@@ -157,9 +212,9 @@ int main(void)
     if (there == NULL) return 77;
     json_decref(there);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fits_equal_the_references),   cmocka_unit_test(the_other_class_mirrors),
-        cmocka_unit_test(probabilities_are_a_softmax), cmocka_unit_test(tempering_is_the_same),
-        cmocka_unit_test(every_allocation_can_fail),
+        cmocka_unit_test(fits_equal_the_references), cmocka_unit_test(the_other_class_mirrors),
+        cmocka_unit_test(rules_at_their_edges),      cmocka_unit_test(probabilities_are_a_softmax),
+        cmocka_unit_test(tempering_is_the_same),     cmocka_unit_test(every_allocation_can_fail),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "model/model.h"
+#include <math.h>
 
 static cxr_train_opts options(void)
 {
@@ -198,6 +199,34 @@ static void damaged_temperatures(void **state)
     cxr_mem_free(*value);
     *value = old;
     cxr_model_close(&back);
+    cxr_weights_free(&w);
+    cxr_model_close(&m);
+}
+
+static void operating_points_round_trip(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "", "[]", "null", "{\"rule_out\":-0.1}", "{\"rule_in\":1.1}", "{\"rule_in\":\"1\"}", "{\"rule_out\":NaN}"};
+    cxr_model *m = build(2), *back = NULL;
+    cxr_weights plain = weights_of(m);
+    assert_null(cxr_weights_meta(&plain, "cxr.operating_points"));
+    assert_int_equal(cxr_model_from_weights(&back, &plain, "file", NULL), CXR_OK);
+    assert_true(isnan(back->rule_out) && isnan(back->rule_in));
+    cxr_model_close(&back);
+    cxr_weights_free(&plain);
+    m->rule_in = 0.1 + 0.2;
+    cxr_weights w = weights_of(m);
+    assert_int_equal(cxr_model_from_weights(&back, &w, "file", NULL), CXR_OK);
+    assert_true(isnan(back->rule_out) && back->rule_in == 0.1 + 0.2);
+    cxr_model_close(&back);
+    char **value = meta_value(&w, "cxr.operating_points"), *old = *value;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        *value = cxr_mem_strdup(cases[i]);
+        assert_refused(&w, "file: the metadata cxr.operating_points is missing or damaged");
+        cxr_mem_free(*value);
+    }
+    *value = old;
     cxr_weights_free(&w);
     cxr_model_close(&m);
 }
@@ -505,21 +534,14 @@ static void every_allocation_can_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),
-        cmocka_unit_test(checkpoint_tensors_ride_along),
-        cmocka_unit_test(damaged_metadata),
-        cmocka_unit_test(damaged_tensors),
-        cmocka_unit_test(peaks_round_trip),
-        cmocka_unit_test(damaged_peaks),
-        cmocka_unit_test(damaged_temperatures),
-        cmocka_unit_test(bad_options),
-        cmocka_unit_test(numbered_classes),
-        cmocka_unit_test(summary_counts),
-        cmocka_unit_test(backbone_loads),
-        cmocka_unit_test(not_a_model),
-        cmocka_unit_test(nan_is_never_written),
-        cmocka_unit_test(cannot_create),
-        cmocka_unit_test(every_allocation_can_fail),
+        cmocka_unit_test(round_trip),           cmocka_unit_test(checkpoint_tensors_ride_along),
+        cmocka_unit_test(damaged_metadata),     cmocka_unit_test(damaged_tensors),
+        cmocka_unit_test(peaks_round_trip),     cmocka_unit_test(damaged_peaks),
+        cmocka_unit_test(damaged_temperatures), cmocka_unit_test(operating_points_round_trip),
+        cmocka_unit_test(bad_options),          cmocka_unit_test(numbered_classes),
+        cmocka_unit_test(summary_counts),       cmocka_unit_test(backbone_loads),
+        cmocka_unit_test(not_a_model),          cmocka_unit_test(nan_is_never_written),
+        cmocka_unit_test(cannot_create),        cmocka_unit_test(every_allocation_can_fail),
     };
     return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

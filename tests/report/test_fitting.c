@@ -77,8 +77,11 @@ static void a_run_is_fitted(void **state)
         cxr_model *m = opened(names[i]);
         assert_true(m->temperature != 1.0);
         if (i == 0) assert_true(m->temperature == fitted.temperature && m->threshold == fitted.threshold);
+        assert_true(m->rule_out >= 0.0 && m->rule_in <= 1.0);
         cxr_model_close(&m);
     }
+    assert_int_equal(fitted.best_epoch, o.epochs); /* what was fitted of the best is the last one's */
+    same_file(names[0], names[1]);
     assert_true(cxr_path_exists(toy_path("fitted/robustness.csv")) && cxr_path_exists(toy_path("fitted/robustness.json")));
 }
 
@@ -213,6 +216,7 @@ static void fitting_changes_no_weight(void **state)
         assert_memory_equal(a->params, b->params, a->graph.float_count * sizeof(float));
         assert_true(r.temperature == b->temperature && r.threshold == b->threshold);
         assert_true((fit == CXR_FIT_NONE) == (b->temperature == 1.0 && b->threshold == 0.5));
+        assert_true((fit == CXR_FIT_NONE) == isnan(b->rule_out));
         assert_true(b->temperature != a->temperature && isnan(r.perturbed_auroc) && isnan(r.perturbed_loss));
         cxr_model_close(&b);
         move(fit == CXR_FIT_NONE ? "none" : "val");
@@ -236,7 +240,118 @@ static void a_copy_in_8_bits_keeps_them(void **state)
     if (st == CXR_EUNAVAILABLE) return;
     must(st);
     m = opened("int8.safetensors");
-    assert_true(m->temperature == fitted.temperature && m->threshold == fitted.threshold);
+    assert_true(m->temperature == fitted.temperature && m->threshold == fitted.threshold && !isnan(m->rule_out));
+    cxr_model_close(&m);
+}
+
+static cxr_calibrate_opts calibrating(cxr_fit fit)
+{
+    cxr_calibrate_opts o;
+    cxr_calibrate_opts_default(&o);
+    o.data = toy_path("data");
+    o.out = toy_path("calibrated.safetensors");
+    o.split_file = toy_path("fitted/split.csv"); /* the runs were moved */
+    o.fit = fit;
+    o.run.threads = 1;
+    o.run.deterministic = true;
+    o.run.tta = CXR_TTA_CROPS; /* ignored */
+    return o;
+}
+
+/* A run that was not fitted, calibrated, is the run that was: byte for byte but for what its receipt says. */
+static void calibrating_is_what_training_does(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"val", "fitted"};
+    for (int i = 0; i < 2; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "%s/weights/best.safetensors", names[i]);
+        cxr_model *want = opened(name), *m = opened("none/weights/best.safetensors"), *got;
+        const cxr_calibrate_opts o = calibrating(i == 0 ? CXR_FIT_VAL : CXR_FIT_PERTURBED);
+        cxr_calibrate_report r;
+        must(cxr_calibrate(m, &o, NULL, &r, &error));
+        assert_int_equal(r.n, 32);
+        assert_true(r.before.temperature == 1.0 && isnan(r.before.rule_in));
+        assert_true(r.after.temperature == want->temperature && r.after.threshold == want->threshold);
+        assert_true(r.after.rule_out == want->rule_out && r.after.rule_in == want->rule_in);
+        got = opened("calibrated.safetensors");
+        assert_true(got->temperature == want->temperature && got->threshold == want->threshold);
+        assert_true(got->rule_out == want->rule_out && got->rule_in == want->rule_in);
+        assert_memory_equal(got->params, want->params, want->graph.float_count * sizeof(float));
+        assert_string_equal(got->receipt, m->receipt);
+        cxr_model_close(&got);
+        cxr_model_close(&m);
+        cxr_model_close(&want);
+    }
+}
+
+/* The temperature's loss weighs the classes as the training's did; here a class has a single image of 17. */
+static void calibrating_weighs_as_training_did(void **state)
+{
+    (void)state;
+    char row[64];
+    FILE *f = fopen(toy_path("few.csv"), "we");
+    assert_non_null(f);
+    (void)fputs("path,label,split,group\n", f);
+    for (int i = 0; i < 21; i++) (void)fprintf(f, "train/A/%d.jpeg,A,train,A%d\ntrain/B/%d.jpeg,B,train,B%d\n", i, i, i, i);
+    for (int i = 0; i < 16; i++) {
+        (void)snprintf(row, sizeof row, "val/A/%d.jpeg,A,val,a%d\n", i, i);
+        (void)fputs(row, f);
+    }
+    (void)fputs("val/B/0.jpeg,B,val,b\n", f);
+    assert_int_equal(fclose(f), 0);
+    double temperature[2];
+    for (int i = 0; i < 2; i++) {
+        cxr_model *m = opened("none/weights/best.safetensors");
+        cxr_mem_free(m->receipt);
+        m->receipt = cxr_mem_strdup(i == 0 ? "{\"args\":{\"class_weights\":true}}" : "{\"args\":{\"class_weights\":false}}");
+        cxr_calibrate_opts o = calibrating(CXR_FIT_PERTURBED);
+        cxr_calibrate_report r;
+        o.split_file = toy_path("few.csv");
+        must(cxr_calibrate(m, &o, NULL, &r, &error));
+        assert_int_equal(r.n, 17);
+        temperature[i] = r.after.temperature;
+        cxr_model_close(&m);
+    }
+    assert_true(temperature[0] != temperature[1]);
+}
+
+/* The validation images of another data set's default split may have trained the model: that is said. */
+static void hear_warning(void *user, cxr_level level, const char *line)
+{
+    if (level == CXR_WARNING && strstr(line, "not trained on") != NULL) ++*(int *)user;
+}
+
+static void what_cannot_be_calibrated(void **state)
+{
+    (void)state;
+    cxr_model *m = opened("none/weights/best.safetensors"), *other = opened("val/weights/best.safetensors");
+    cxr_calibrate_opts o = calibrating(CXR_FIT_NONE);
+    o.out = toy_path("never.safetensors");
+    assert_int_equal(cxr_calibrate(m, &o, NULL, NULL, &error), CXR_EUSAGE);
+    o.fit = CXR_FIT_VAL;
+    o.data = NULL;
+    assert_int_equal(cxr_calibrate(m, &o, NULL, NULL, &error), CXR_EUSAGE);
+    o = calibrating(CXR_FIT_VAL);
+    o.out = toy_path("never.safetensors");
+    o.split_file = toy_path("test_only.csv");
+    FILE *f = fopen(o.split_file, "we");
+    assert_non_null(f);
+    (void)fputs("path,label,split,group\ntest/A/0.jpeg,A,test,a\n", f);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(cxr_calibrate(m, &o, NULL, NULL, &error), CXR_EDATA); /* of test nothing is taken */
+    assert_non_null(strstr(error.text, "no image in split \"val\""));
+    int warnings = 0;
+    const cxr_hooks hooks = {.log = {hear_warning, &warnings}};
+    o.split_file = NULL;
+    o.data = toy_path("data/train"); /* class folders only: validation is carved */
+    o.out = toy_path("warned.safetensors");
+    must(cxr_calibrate(m, &o, &hooks, NULL, &error));
+    assert_int_equal(warnings, 1);
+    must(cxr_model_join(m, &other, &error));
+    o.out = toy_path("never.safetensors");
+    assert_int_equal(cxr_calibrate(m, &o, NULL, NULL, &error), CXR_EUSAGE);
+    assert_false(cxr_path_exists(toy_path("never.safetensors")));
     cxr_model_close(&m);
 }
 
@@ -262,6 +377,9 @@ int main(void)
         cmocka_unit_test(resumed_equals_unbroken),
         cmocka_unit_test(fitting_changes_no_weight),
         cmocka_unit_test(a_copy_in_8_bits_keeps_them),
+        cmocka_unit_test(calibrating_is_what_training_does),
+        cmocka_unit_test(calibrating_weighs_as_training_did),
+        cmocka_unit_test(what_cannot_be_calibrated),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/hash.h"
-#include "eval/calibrate.h"
+#include "eval/ranges.h"
 #include "model/model.h"
 #include "train/toy.h"
 #include <math.h>

@@ -7,7 +7,9 @@ usage: make_fit.py OUT.json
 temperature: L-BFGS in float64 on the NLL of softmax(log p / T), plain and with inverse class frequencies (CrossEntropyLoss with
 weights), within 0.1..10. threshold: of the positive class 1, the points of roc_curve with the largest tpr - fpr; among them the
 one furthest from the score below it, then the middle nearest 0.5. (low, high] is where every threshold decides alike. Prediction i
-is of set i % sets, each with a roc_curve of its own: the least of their tpr - fpr counts.
+is of set i % sets, each with a roc_curve of its own: the least of their tpr - fpr counts. rules: of those curves' points, the
+largest threshold with a tpr of at least 0.95 in every set, and the smallest whose fpr is at most 0.05, each with the ends between
+which every threshold decides as it does.
 """
 import json
 import sys
@@ -61,6 +63,23 @@ def threshold(p, label, sets):
     return {"youden": float(best), "low": max(gaps)[2], "high": max(gaps)[3]}
 
 
+def rules(p, label, sets):
+    score = p[:, 1].astype(np.float64)
+    values = np.unique(score)
+    at = np.r_[np.inf, values[::-1]]
+    curves = [roc_curve(label[k::sets], score[k::sets], drop_intermediate=False) for k in range(sets)]
+    rates = np.array([[(fpr[t <= points][-1], tpr[t <= points][-1]) for t in at] for fpr, tpr, points in curves])
+    out = {}
+    if label.any():
+        i = np.flatnonzero(rates[:, :, 1].min(0) >= 0.95 - 1e-12)[0]
+        out["rule_out"] = [values[values < at[i]].max(initial=0.0), min(at[i], 1.0)]
+    if not label.all():
+        i = np.flatnonzero(rates[:, :, 0].max(0) <= 0.05 + 1e-12)[-1]
+        ends = [values[values < at[i]].max(initial=0.0), min(at[i], 1.0)]
+        out["rule_in"] = ends if ends[0] < 1.0 else None
+    return out
+
+
 def draw(rng, n, classes, skew, sharp, levels, sets=1):
     share = np.r_[skew, np.ones(classes - 1)]
     label = rng.choice(classes, n, p=share / share.sum())
@@ -95,11 +114,15 @@ def main():
             for sharp in (0.3, 1, 4):
                 for levels in (0, 8):
                     cases.append((*draw(rng, 20, 2, skew, sharp, levels, sets), sets))
+    p = draw(rng, 41, 2, 1, 4, 0)[1]
+    p[np.arange(41) % 9 == 0] = 0, 1
+    cases.append((np.arange(41) % 3 // 2, p, 1))
     out = []
     for label, p, sets in cases:
         out.append({"classes": p.shape[1], "label": label.tolist(), "probability": [float(f"{x:.9g}") for x in p.ravel()],
                     "temperature": temperature(p, label, False), "balanced": temperature(p, label, True),
-                    "sets": sets, "threshold": threshold(p, label, sets) if p.shape[1] == 2 else None})
+                    "sets": sets, "threshold": threshold(p, label, sets) if p.shape[1] == 2 else None,
+                    "rules": rules(p, label, sets) if p.shape[1] == 2 else None})
     head = {"made_by": "tools/golden/make_fit.py", "seed": SEED, "torch": torch.__version__, "scikit-learn": sklearn.__version__,
             "numpy": np.__version__}
     with open(sys.argv[1], "w") as f:

@@ -6,7 +6,7 @@
 #include <cmocka.h>
 
 #include "base/rng.h"
-#include "eval/calibrate.h"
+#include "eval/ranges.h"
 #include <math.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "eval/calibrate.h"
+#include "eval/ranges.h"
 #include "backend/backend.h"
 #include "base/grant.h"
 #include "base/log.h"
@@ -192,8 +192,8 @@ static cxr_status measure_all(measure *m, cxr_error *err)
     return st;
 }
 
-cxr_status cxr_calibrate(cxr_model *m, const char *const *paths, size_t count, bool skip, const cxr_run_opts *o,
-                         const cxr_hooks *hooks, size_t *used, cxr_error *err)
+cxr_status cxr_ranges_find(cxr_model *m, const char *const *paths, size_t count, bool skip, const cxr_run_opts *o,
+                           const cxr_hooks *hooks, size_t *used, cxr_error *err)
 {
     images all = {0};
     measure work = {.model = m, .images = &all, .hooks = hooks};
