@@ -8,7 +8,8 @@ packages="build-essential cmake ninja-build pkg-config libdnnl-dev ocl-icd-openc
 case ${1:-} in
 build) ;;
 check) packages+=" libcmocka-dev clang clang-format shellcheck mandoc man-db bsdutils valgrind python3-minimal" ;;
-peers) packages+=" libcmocka-dev clang clang-format shellcheck mandoc man-db bsdutils valgrind python3 python3-dev python3-venv" ;;
+peers) packages+=" libcmocka-dev clang clang-format shellcheck mandoc man-db bsdutils valgrind python3 python3-dev python3-venv
+    chromium chromium-driver" ;;
 *)
     echo "usage: packages.sh build|check|peers" >&2
     exit 2

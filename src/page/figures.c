@@ -94,20 +94,21 @@ void cxr_page_headline(cxr_page *p)
 
 /* ---- Figures ---- */
 
-static const char *const meanings[][2] = {
-    {"accuracy", "share of images that are called right"},
-    {"balanced_accuracy", "mean of the classes' shares called right: 0.5 for calling all alike, whatever the shares"},
-    {"sensitivity", "share of positive images that are called positive"},
-    {"specificity", "share of negative images that are called negative"},
-    {"ppv", "share of images called positive that are; holds at this share of positives only"},
-    {"npv", "share of images called negative that are; holds at this share of positives only"},
-    {"f1", "harmonic mean of PPV and sensitivity"},
-    {"auroc", "chance that a positive image scores above a negative one; no threshold"},
-    {"auprc", "precision averaged over recall; a useless model has the share of positives"},
-    {"mcc", "correlation of labels and decisions, -1 to 1"},
-    {"loss", "mean negative log-likelihood in nats; less is better"},
-    {"brier", "mean squared error of the probability; less is better"},
-    {"ece", "mean gap between confidence and accuracy over 15 bins; less is better"},
+static const char *const meanings[][3] = {
+    {"accuracy", "Accuracy", "share of images that are called right"},
+    {"balanced_accuracy", "Balanced accuracy",
+     "mean of the classes' shares called right: 0.5 for calling all alike, whatever the shares"},
+    {"sensitivity", "Sensitivity", "share of positive images that are called positive"},
+    {"specificity", "Specificity", "share of negative images that are called negative"},
+    {"ppv", "Positive predictive value", "share of images called positive that are; holds at this share of positives only"},
+    {"npv", "Negative predictive value", "share of images called negative that are; holds at this share of positives only"},
+    {"f1", "F1", "harmonic mean of PPV and sensitivity"},
+    {"auroc", "Area under the ROC", "chance that a positive image scores above a negative one; no threshold"},
+    {"auprc", "Average precision", "precision averaged over recall; a useless model has the share of positives"},
+    {"mcc", "Matthews correlation", "correlation of labels and decisions, -1 to 1"},
+    {"loss", "Loss", "mean negative log-likelihood in nats; less is better"},
+    {"brier", "Brier score", "mean squared error of the probability; less is better"},
+    {"ece", "Calibration error (ECE)", "mean gap between confidence and accuracy over 15 bins; less is better"},
 };
 
 static void figures_table(cxr_page *p)
@@ -119,7 +120,7 @@ static void figures_table(cxr_page *p)
                    heads);
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
         char text[CXR_PAGE_TEXT];
-        const char *const cells[] = {meanings[i][0], cxr_page_figure_text(p, meanings[i][0], text), meanings[i][1], NULL};
+        const char *const cells[] = {meanings[i][1], cxr_page_figure_text(p, meanings[i][0], text), meanings[i][2], NULL};
         cxr_html_row(&p->html, cells);
     }
     cxr_html_table_end(&p->html);
