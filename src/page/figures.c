@@ -113,15 +113,15 @@ static const char *const meanings[][3] = {
 
 static void figures_table(cxr_page *p)
 {
-    static const char *const heads[] = {"Figure", "Value (95 % interval)", "What it says", NULL};
+    static const char *const heads[] = {"Figure", "Value (95 % interval)", NULL};
     cxr_html_table(&p->html,
-                   "Every figure. Intervals: Wilson's for shares, DeLong's for the area under the ROC, else 2,000 "
-                   "bootstrap draws of patients",
+                   "Intervals: Wilson's for shares, DeLong's for the area under the ROC, else 2,000 bootstrap draws of "
+                   "patients",
                    heads);
     for (size_t i = 0; i < sizeof meanings / sizeof *meanings; i++) {
         char text[CXR_PAGE_TEXT];
-        const char *const cells[] = {meanings[i][1], cxr_page_figure_text(p, meanings[i][0], text), meanings[i][2], NULL};
-        cxr_html_row(&p->html, cells);
+        cxr_html_markup(&p->html, "<tr><th scope=\"row\">%s<span class=\"meaning\">%s</span></th><td>%s</td></tr>\n",
+                        meanings[i][1], meanings[i][2], cxr_page_figure_text(p, meanings[i][0], text));
     }
     cxr_html_table_end(&p->html);
 }

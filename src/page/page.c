@@ -75,7 +75,7 @@ static const char *cell(const char *text, char out[CXR_PAGE_TEXT])
     const double x = strtod(text, &end);
     if (*text == '\0') return "–";
     if (*end != '\0' || strchr(text, '.') == NULL) return text;
-    (void)snprintf(out, CXR_PAGE_TEXT, "%.4g", x);
+    (void)snprintf(out, CXR_PAGE_TEXT, fabs(x) < 1000.0 ? "%.4f" : "%.6g", x);
     return out;
 }
 

@@ -46,6 +46,19 @@ static double prevalence(const cxr_page *p)
     return (double)positives / (double)all->n;
 }
 
+/* What the script fills in. */
+static const char *const counted[][2] = {
+    {"x-sensitivity", "Sensitivity"},
+    {"x-specificity", "Specificity"},
+    {"x-accuracy", "Accuracy"},
+    {"x-ppv", "PPV"},
+    {"x-npv", "NPV"},
+    {"tp", "True positives"},
+    {"fn", "False negatives"},
+    {"fp", "False positives"},
+    {"tn", "True negatives"},
+};
+
 static void explorer(cxr_page *p)
 {
     cxr_html *h = &p->html;
@@ -59,16 +72,10 @@ static void explorer(cxr_page *p)
         "<div><label for=\"prevalence\">Prevalence: <output id=\"at-prevalence\"></output></label>\n"
         "<input id=\"prevalence\" type=\"range\" min=\"0\" max=\"100\" step=\"any\" value=\"%.6g\"></div>\n</div>\n",
         p->model->threshold, 100.0 * prevalence(p));
-    cxr_html_markup(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"At this threshold\"><table "
-                       "aria-live=\"polite\">\n<caption>At this threshold and prevalence</caption>\n<thead><tr>"
-                       "<th scope=\"col\">True positives</th><th scope=\"col\">False negatives</th>"
-                       "<th scope=\"col\">False positives</th><th scope=\"col\">True negatives</th>"
-                       "<th scope=\"col\">Sensitivity</th><th scope=\"col\">Specificity</th><th scope=\"col\">Accuracy</th>"
-                       "<th scope=\"col\">PPV</th><th scope=\"col\">NPV</th></tr></thead>\n<tbody><tr>"
-                       "<td id=\"tp\">–</td><td id=\"fn\">–</td><td id=\"fp\">–</td><td id=\"tn\">–</td>"
-                       "<td id=\"x-sensitivity\">–</td><td id=\"x-specificity\">–</td><td id=\"x-accuracy\">–</td>"
-                       "<td id=\"x-ppv\">–</td><td id=\"x-npv\">–</td></tr>\n");
-    cxr_html_table_end(h);
+    cxr_html_markup(h, "<ul class=\"cards\" aria-live=\"polite\">\n");
+    for (size_t i = 0; i < sizeof counted / sizeof *counted; i++)
+        cxr_html_markup(h, "<li><span>%s</span><strong id=\"%s\">–</strong></li>\n", counted[i][1], counted[i][0]);
+    cxr_html_markup(h, "</ul>\n");
     cxr_html_markup(h, "<script type=\"application/json\" id=\"scores\">{");
     put_scores(p, "positive", true);
     cxr_html_markup(h, ",");

@@ -17,7 +17,7 @@ def chromium(size, dark=False):
     try:
         # A window has a least width; the screen that the page sees does not.
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
-                               {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE})
+                               {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE, "screenWidth": size[0], "screenHeight": size[1]})
         driver.execute_cdp_cmd("Emulation.setEmulatedMedia",
                                {"features": [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]})
         yield driver
@@ -29,7 +29,8 @@ def check_page(driver):
     """No word on the console, nothing wider than the screen, every picture there and said in words."""
     said = driver.get_log("browser")
     assert not said, said
-    width, screen = driver.execute_script("return [document.documentElement.scrollWidth, window.innerWidth]")
+    # Not innerWidth: a phone zooms out until a page that is too wide fits.
+    width, screen = driver.execute_script("return [document.documentElement.scrollWidth, screen.width]")
     assert width <= screen, f"{width} pixels on a screen of {screen}"
     bad = driver.execute_script("return [...document.images].filter(i => !(i.complete && i.naturalWidth > 0 && i.alt)).length")
     assert bad == 0, f"{bad} pictures"

@@ -19,7 +19,7 @@ def evaluated(folder):
     subprocess.run([CXR, "evaluate", "-q", data, "--out", out], check=True, stdout=subprocess.DEVNULL)
     with open(os.path.join(out, "predictions.csv"), newline="") as f:
         rows = list(csv.DictReader(f))
-    scores = np.array([np.float32(r["probability_PNEUMONIA"]) for r in rows])
+    scores = np.array([float(r["probability_PNEUMONIA"]) for r in rows])
     return os.path.join(out, "report.html"), scores, np.array([r["label"] == "PNEUMONIA" for r in rows])
 
 
@@ -33,20 +33,19 @@ def text(driver, name):
 
 
 def check_explorer(driver, scores, positive):
-    for threshold in (0.0, float(np.sort(scores)[3]), 0.5, 0.9, 1.0):
+    for threshold in (0.0, *np.sort(scores)[[3, 8, 12]], 1.0):
         move(driver, "threshold", threshold)
         threshold = float(driver.execute_script("return document.getElementById('threshold').value"))
-        called = scores.astype(float) >= threshold
+        called = scores >= threshold
         counts = [int((called & positive).sum()), int((~called & positive).sum()), int((called & ~positive).sum()),
                   int((~called & ~positive).sum())]
         assert [int(text(driver, name)) for name in ("tp", "fn", "fp", "tn")] == counts, threshold
-    move(driver, "threshold", 0.5)
+    move(driver, "threshold", np.sort(scores)[12])
     move(driver, "prevalence", 10)
-    called = scores >= 0.5
+    called = scores >= np.sort(scores)[12]
     sensitivity, specificity = called[positive].mean(), (~called[~positive]).mean()
     rate = sensitivity * 0.1 + (1 - specificity) * 0.9
-    if rate > 0:
-        assert text(driver, "x-ppv") == f"{100 * sensitivity * 0.1 / rate:.1f} %", text(driver, "x-ppv")
+    assert text(driver, "x-ppv") == f"{100 * sensitivity * 0.1 / rate:.1f} %", text(driver, "x-ppv")
 
 
 with tempfile.TemporaryDirectory() as folder:
