@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "model/model.h"
 #include "page/page.h"
+#include <math.h>
 #include <string.h>
 
 /* What the program can say; each once, for both lists. */
@@ -137,17 +138,6 @@ static const item claim[] = {
 
 /* ---- Facts ---- */
 
-static const char *text_of(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text == NULL ? "unknown" : text;
-}
-
-static double number_of(const json_t *o, const char *key)
-{
-    return json_number_value(json_object_get(o, key));
-}
-
 static bool exists(const cxr_page *p, const char *name)
 {
     char *path = cxr_path_join(p->o->folder, name);
@@ -161,32 +151,25 @@ static const char *rule_name(cxr_resize_rule rule)
     return rule == CXR_RESIZE_SQUASH ? "squashed to" : rule == CXR_RESIZE_FIT ? "fitted into" : "cropped to";
 }
 
-static size_t positives(const cxr_page *p)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < p->outcomes.all.n; i++) n += p->outcomes.all.label[i] == p->model->positive;
-    return n;
-}
-
 /* Of the run that trained the model; NULL where the model does not say. */
 static void say_training(char *facts[FACTS], const cxr_page *p)
 {
     const json_t *args = json_object_get(p->receipt, "args");
     if (!json_is_object(args)) return;
     facts[DATA] =
-        cxr_mem_printf("Trained on \"%s\", fingerprint SHA-256 %s. Evaluated on \"%s\".", text_of(args, "data"),
-                       text_of(p->receipt, "data_sha256"), p->o->data == NULL ? "unknown" : cxr_path_name(p->o->data));
+        cxr_mem_printf("Trained on \"%s\", fingerprint SHA-256 %s. Evaluated on \"%s\".", cxr_page_text_of(args, "data"),
+                       cxr_page_text_of(p->receipt, "data_sha256"), p->o->data == NULL ? "unknown" : cxr_path_name(p->o->data));
     facts[DIVIDED] = cxr_mem_printf(
         "Validation: %.3g of the training patients (file-name or table groups, unverified), stratified by class, "
         "where the data brings no larger one; patients never cross a split that is made here; a published test "
         "split is kept. Table under Data and training.",
-        number_of(args, "val_fraction"));
+        cxr_page_number_of(args, "val_fraction"));
     facts[TRAINED] =
         cxr_mem_printf("Start: %s. Recipe %s: %s, learning rate %.3g, schedule %s, %.0f epochs of batches of %.0f, seed "
                        "%.0f; frozen: %s. Every setting is in the receipt.",
-                       text_of(args, "weights"), text_of(args, "recipe"), text_of(args, "optimizer"), number_of(args, "lr"),
-                       text_of(args, "schedule"), number_of(args, "epochs"), number_of(args, "batch_size"),
-                       number_of(args, "seed"), p->model->freeze);
+                       cxr_page_text_of(args, "weights"), cxr_page_text_of(args, "recipe"), cxr_page_text_of(args, "optimizer"),
+                       cxr_page_number_of(args, "lr"), cxr_page_text_of(args, "schedule"), cxr_page_number_of(args, "epochs"),
+                       cxr_page_number_of(args, "batch_size"), cxr_page_number_of(args, "seed"), p->model->freeze);
     const bool weighed = json_is_true(json_object_get(args, "class_weights"));
     const bool balanced = json_is_true(json_object_get(args, "balanced"));
     facts[BALANCE] = cxr_mem_printf("%s Balanced accuracy, sensitivity and specificity stand beside accuracy.",
@@ -225,7 +208,7 @@ static void say_results(char *facts[FACTS], const cxr_page *p)
     facts[SAMPLE] = p->model->positive < 0 ? cxr_mem_printf("%zu images evaluated.", n)
                                            : cxr_mem_printf("%zu images evaluated, %zu of them positive. No sample size was "
                                                             "calculated by the program.",
-                                                            n, positives(p));
+                                                            n, (size_t)lround(cxr_page_prevalence(p) * (double)n));
     facts[MEASURES] =
         cxr_mem_printf("Discrimination, calibration and decisions; 95 %% intervals by Wilson, DeLong and a bootstrap of "
                        "patients. Defined under Figures.");

@@ -28,12 +28,6 @@ static size_t distinct(char *const *texts, size_t n)
     return count;
 }
 
-static const char *text_at(const json_t *o, const char *key)
-{
-    const char *text = json_string_value(json_object_get(o, key));
-    return text == NULL ? "" : text;
-}
-
 static void card(cxr_page *p, const char *name, const char *title)
 {
     const json_t *ci = json_object_get(json_object_get(p->metrics, name), "ci95");
@@ -70,11 +64,12 @@ void cxr_page_headline(cxr_page *p)
     cxr_html *h = &p->html;
     cxr_html_markup(h, "<h1>Evaluation of ");
     cxr_html_text(h, p->model->path == NULL ? "a model" : cxr_path_name(p->model->path));
-    if (*text_at(evaluation, "split") != '\0') cxr_html_markup(h, " on the %s split", text_at(evaluation, "split"));
+    if (*cxr_page_text_of(evaluation, "split") != '\0')
+        cxr_html_markup(h, " on the %s split", cxr_page_text_of(evaluation, "split"));
     cxr_html_markup(h, "</h1>\n<p class=\"faint\">");
-    cxr_html_text(h, text_at(evaluation, "data"));
-    cxr_html_markup(h, "%s%s · cxr %s</p>\n", *text_at(evaluation, "data") != '\0' ? " · " : "", text_at(evaluation, "time"),
-                    cxr_version());
+    cxr_html_text(h, cxr_page_text_of(evaluation, "data"));
+    cxr_html_markup(h, "%s%s · cxr %s</p>\n", *cxr_page_text_of(evaluation, "data") != '\0' ? " · " : "",
+                    cxr_page_text_of(evaluation, "time"), cxr_version());
     cxr_html_markup(h, "<p class=\"notice\">For research and teaching. Not a medical device: never the basis of a clinical "
                        "decision.</p>\n<ul class=\"cards\">\n");
     card(p, "auroc", "Area under the ROC");

@@ -32,15 +32,31 @@ bool cxr_page_csv(cxr_csv *out, const char *folder, const char *name)
     return ok;
 }
 
+const char *cxr_page_text_of(const json_t *o, const char *key)
+{
+    const char *text = json_string_value(json_object_get(o, key));
+    return text == NULL ? "" : text;
+}
+
+static const json_t *value_of(const json_t *figure)
+{
+    return json_is_object(figure) ? json_object_get(figure, "value") : figure;
+}
+
+double cxr_page_number_of(const json_t *o, const char *key)
+{
+    const json_t *value = value_of(json_object_get(o, key));
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
 double cxr_page_value(const cxr_page *p, const char *name)
 {
-    const json_t *x = json_object_get(json_object_get(p->metrics, name), "value");
-    return json_is_number(x) ? json_number_value(x) : (double)NAN;
+    return cxr_page_number_of(p->metrics, name);
 }
 
 const char *cxr_page_number_text(const json_t *figure, char out[CXR_PAGE_TEXT])
 {
-    const json_t *value = json_is_object(figure) ? json_object_get(figure, "value") : figure;
+    const json_t *value = value_of(figure);
     const json_t *ci = json_object_get(figure, "ci95"), *low = json_array_get(ci, 0), *high = json_array_get(ci, 1);
     if (!json_is_number(value))
         (void)snprintf(out, CXR_PAGE_TEXT, "not defined");
@@ -128,6 +144,7 @@ static cxr_status sections(cxr_page *p, cxr_error *err)
 {
     cxr_page_headline(p);
     contents(p);
+    cxr_page_cautions(p);
     cxr_page_figures(p);
     cxr_page_thresholds(p);
     cxr_page_robustness(p);

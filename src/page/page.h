@@ -20,6 +20,8 @@ typedef struct cxr_page {
 
 /* What was found, in four lines. */
 void cxr_page_headline(cxr_page *p);
+/* What the reader should know before believing it. */
+void cxr_page_cautions(cxr_page *p);
 /* Every figure; curves; confusion; calibration; operating points and the threshold explorer; subgroups. */
 void cxr_page_figures(cxr_page *p);
 void cxr_page_thresholds(cxr_page *p);
@@ -39,8 +41,13 @@ CXR_MUST_CHECK cxr_status cxr_page_checklists(cxr_page *p, cxr_error *err);
 /* The number at metrics.json's NAME.value, NaN when undefined; and "0.980 (0.969 to 0.987)", or without the interval. */
 double cxr_page_value(const cxr_page *p, const char *name);
 const char *cxr_page_figure_text(const cxr_page *p, const char *name, char out[CXR_PAGE_TEXT]);
-/* The same of an object {value, ci95} or a number anywhere in it. */
+/* The same of an object {value, ci95} or a number. */
 const char *cxr_page_number_text(const json_t *figure, char out[CXR_PAGE_TEXT]);
+/* A member of an object: a text, "" where there is none; a number or an object's value, NaN where there is none. */
+const char *cxr_page_text_of(const json_t *o, const char *key);
+double cxr_page_number_of(const json_t *o, const char *key);
+/* Two classes: the share of images that are positive. */
+double cxr_page_prevalence(const cxr_page *p);
 /* The evaluation's (or any) folder's file, read; NULL when it is not there or is no JSON. */
 json_t *cxr_page_json(const char *folder, const char *name) CXR_MUST_CHECK;
 /* False, and no rows, when it is not there or cannot be read. */

@@ -38,7 +38,7 @@ static bool same_order(const cxr_page *p)
     return true;
 }
 
-static double prevalence(const cxr_page *p)
+double cxr_page_prevalence(const cxr_page *p)
 {
     const cxr_predictions *all = &p->outcomes.all;
     size_t positives = 0;
@@ -71,7 +71,7 @@ static void explorer(cxr_page *p)
         "<input id=\"threshold\" type=\"range\" min=\"0\" max=\"1\" step=\"any\" value=\"%.17g\"></div>\n"
         "<div><label for=\"prevalence\">Prevalence: <output id=\"at-prevalence\"></output></label>\n"
         "<input id=\"prevalence\" type=\"range\" min=\"0\" max=\"100\" step=\"any\" value=\"%.6g\"></div>\n</div>\n",
-        p->model->threshold, 100.0 * prevalence(p));
+        p->model->threshold, 100.0 * cxr_page_prevalence(p));
     cxr_html_markup(h, "<ul class=\"cards\" aria-live=\"polite\">\n");
     for (size_t i = 0; i < sizeof counted / sizeof *counted; i++)
         cxr_html_markup(h, "<li><span>%s</span><strong id=\"%s\">–</strong></li>\n", counted[i][1], counted[i][0]);
