@@ -439,7 +439,7 @@ typedef struct cxr_evaluate_opts {
     const char *data;       /* as in cxr_train_opts; required */
     const char *split;      /* "test", "val", "train" or "all"            default "test" */
     const char *split_file; /* a run's split.csv that decides membership, or NULL        */
-    const char *out;        /* folder for metrics.json, predictions.csv, confusion_matrix.png, or NULL */
+    const char *out;        /* folder for metrics.json, predictions.csv, plots (docs/evaluation.md), or NULL */
     bool skip_unreadable;
     cxr_run_opts run;
 } cxr_evaluate_opts;

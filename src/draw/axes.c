@@ -84,7 +84,7 @@ static void draw_across_axis(cairo_t *cr, const cxr_panel *p)
         const double value = (double)i * p->across.step, x = cxr_panel_x(p, value);
         cxr_set_colour(cr, CXR_INK);
         line(cr, x, bottom, x, bottom + 4.0);
-        (void)snprintf(text, sizeof text, "%.0f", value);
+        tick_text(text, sizeof text, &p->across, value, "");
         cxr_text(cr, TICK_FONT, x, bottom + 17.0, 0.5, text);
     }
     cxr_text(cr, TICK_FONT, p->x + p->w / 2.0, bottom + 36.0, 0.5, p->across_title);
@@ -97,5 +97,6 @@ void cxr_panel_draw(cairo_t *cr, const cxr_panel *p)
     draw_up_axis(cr, p);
     draw_across_axis(cr, p);
     cxr_text(cr, TITLE_FONT, p->x, p->y - 20.0, 0.0, p->title);
+    if (p->up_title != NULL) cxr_text_turned(cr, TICK_FONT, p->x - 44.0, p->y + p->h / 2.0, -M_PI / 2.0, 0.5, p->up_title);
     cairo_restore(cr);
 }

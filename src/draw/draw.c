@@ -83,6 +83,17 @@ cxr_status cxr_figure_svg(const cxr_figure *fig, const char *path, cxr_error *er
     return drawing_failed(drawn, path, err);
 }
 
+cxr_status cxr_figure_save(const cxr_figure *fig, const char *base, cxr_error *err)
+{
+    char *png = cxr_mem_printf("%s.png", base), *svg = cxr_mem_printf("%s.svg", base);
+    cxr_status st = png != NULL && svg != NULL ? CXR_OK : cxr_mem_fail(err, "a file name");
+    if (st == CXR_OK) st = cxr_figure_png(fig, png, err);
+    if (st == CXR_OK) st = cxr_figure_svg(fig, svg, err);
+    cxr_mem_free(svg);
+    cxr_mem_free(png);
+    return st;
+}
+
 void cxr_set_colour(cairo_t *cr, cxr_colour c)
 {
     cairo_set_source_rgb(cr, c.r, c.g, c.b);
@@ -110,4 +121,13 @@ void cxr_text(cairo_t *cr, cxr_font font, double x, double y, double anchor, con
     cairo_move_to(cr, x - anchor * width, y);
     cairo_show_text(cr, text);
     cairo_new_path(cr);
+}
+
+void cxr_text_turned(cairo_t *cr, cxr_font font, double x, double y, double angle, double anchor, const char *text)
+{
+    cairo_save(cr);
+    cairo_translate(cr, x, y);
+    cairo_rotate(cr, angle);
+    cxr_text(cr, font, 0.0, 0.0, anchor, text);
+    cairo_restore(cr);
 }

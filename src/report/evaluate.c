@@ -61,14 +61,13 @@ static cxr_status write_files(const char *folder, const cxr_model *m, const cxr_
     const cxr_predictions *p = &s->all;
     cxr_status st = cxr_make_folders(folder, err);
     char *metrics = cxr_path_join(folder, "metrics.json"), *rows = cxr_path_join(folder, "predictions.csv");
-    char *matrix = cxr_path_join(folder, "confusion_matrix.png");
-    if (st == CXR_OK && (metrics == NULL || rows == NULL || matrix == NULL)) st = cxr_mem_fail(err, "a file name");
+    if (st == CXR_OK && (metrics == NULL || rows == NULL)) st = cxr_mem_fail(err, "a file name");
     if (st == CXR_OK) st = cxr_write_predictions(rows, p, s->groups, m->positive, m->threshold, err);
-    if (st == CXR_OK) st = cxr_plot_confusion(matrix, x->confusion, p->class_names, p->classes, err);
+    if (st == CXR_OK) st = cxr_write_confusion(folder, p, x, err);
+    if (st == CXR_OK) st = cxr_write_curves(folder, p, x, err);
     if (st == CXR_OK) st = cxr_write_metrics(metrics, x, p->class_names, err);
     cxr_mem_free(metrics);
     cxr_mem_free(rows);
-    cxr_mem_free(matrix);
     return st;
 }
 

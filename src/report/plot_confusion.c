@@ -1,6 +1,9 @@
+#include "base/file.h"
 #include "base/mem.h"
+#include "data/csv.h"
 #include "draw/draw.h"
 #include "report/plot.h"
+#include "report/tables.h"
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -17,6 +20,7 @@ typedef struct matrix {
     const uint64_t *counts;
     char **labels; /* class names, cut to MAX_LABEL */
     int n;
+    bool shares;  /* of the row instead of counts */
     bool slanted; /* the column labels do not fit side by side */
     double cell, left, top, width, height;
 } matrix;
@@ -86,17 +90,17 @@ static void draw_cell(cairo_t *cr, const matrix *m, int row, int column, uint64_
     const double share = actual > 0 ? (double)count / (double)actual : 0.0, c = m->cell;
     const double x = m->left + c * column, y = m->top + c * row, size = fmin(fmax(0.15 * c, 10.5), 18.0);
     const cxr_colour fill = shade(share);
-    char text[32];
+    char amount[32], percent[32];
     cairo_rectangle(cr, x, y, c, c);
     cxr_set_colour(cr, fill);
     cairo_fill(cr);
-    (void)snprintf(text, sizeof text, "%" PRIu64, count);
-    centred(cr, (cxr_font){size, true, ink_on(fill)}, x + c / 2.0, y + c / 2.0 - 0.05 * size, c - 6.0, text);
-    if (actual > 0)
-        (void)snprintf(text, sizeof text, "%.1f %%", 100.0 * share);
-    else
-        (void)snprintf(text, sizeof text, "–");
-    centred(cr, (cxr_font){0.75 * size, false, ink_on(fill)}, x + c / 2.0, y + c / 2.0 + 0.98 * size, c - 6.0, text);
+    const char *lines[2] = {amount, percent};
+    (void)snprintf(amount, sizeof amount, "%" PRIu64, count);
+    (void)snprintf(percent, sizeof percent, actual > 0 ? "%.1f %%" : "–", 100.0 * share);
+    if (m->shares) lines[0] = percent, lines[1] = NULL;
+    centred(cr, (cxr_font){size, true, ink_on(fill)}, x + c / 2.0, y + c / 2.0 - 0.05 * size, c - 6.0, lines[0]);
+    if (lines[1] != NULL)
+        centred(cr, (cxr_font){0.75 * size, false, ink_on(fill)}, x + c / 2.0, y + c / 2.0 + 0.98 * size, c - 6.0, lines[1]);
 }
 
 static void draw_grid(cairo_t *cr, const matrix *m)
@@ -113,15 +117,6 @@ static void draw_grid(cairo_t *cr, const matrix *m)
     cairo_stroke(cr);
 }
 
-static void turned(cairo_t *cr, cxr_font font, double x, double y, double angle, double anchor, const char *text)
-{
-    cairo_save(cr);
-    cairo_translate(cr, x, y);
-    cairo_rotate(cr, angle);
-    cxr_text(cr, font, 0.0, 0.0, anchor, text);
-    cairo_restore(cr);
-}
-
 static void draw_labels(cairo_t *cr, const matrix *m)
 {
     const double side = m->cell * m->n, bottom = m->top + side;
@@ -129,20 +124,21 @@ static void draw_labels(cairo_t *cr, const matrix *m)
         const double middle = m->cell * (k + 0.5);
         cxr_text(cr, LABEL_FONT, m->left - 10.0, m->top + middle + 4.0, 1.0, m->labels[k]);
         if (m->slanted)
-            turned(cr, LABEL_FONT, m->left + middle + 4.0, bottom + 14.0, -SLANT, 1.0, m->labels[k]);
+            cxr_text_turned(cr, LABEL_FONT, m->left + middle + 4.0, bottom + 14.0, -SLANT, 1.0, m->labels[k]);
         else
             cxr_text(cr, LABEL_FONT, m->left + middle, bottom + 18.0, 0.5, m->labels[k]);
     }
     cxr_text(cr, AXIS_FONT, m->left + side / 2.0, m->height - EDGE / 2.0 - 4.0, 0.5, "Predicted class");
-    turned(cr, AXIS_FONT, EDGE + 8.0, m->top + side / 2.0, -M_PI / 2.0, 0.5, "True class");
+    cxr_text_turned(cr, AXIS_FONT, EDGE + 8.0, m->top + side / 2.0, -M_PI / 2.0, 0.5, "True class");
 }
 
-static void draw_heading(cairo_t *cr, uint64_t right, uint64_t all)
+static void draw_heading(cairo_t *cr, uint64_t right, uint64_t all, bool shares)
 {
     char text[96];
     (void)snprintf(text, sizeof text, "%" PRIu64 " images, %.1f %% correct", all,
                    all > 0 ? 100.0 * (double)right / (double)all : 0.0);
-    cxr_text(cr, (cxr_font){15.0, true, CXR_INK}, EDGE, EDGE + 12.0, 0.0, "Confusion matrix");
+    cxr_text(cr, (cxr_font){15.0, true, CXR_INK}, EDGE, EDGE + 12.0, 0.0,
+             shares ? "Confusion matrix, shares by row" : "Confusion matrix");
     cxr_text(cr, (cxr_font){11.5, false, CXR_FAINT}, EDGE, EDGE + 31.0, 0.0, text);
 }
 
@@ -159,19 +155,57 @@ static void draw_confusion(cairo_t *cr, const void *content)
     }
     draw_grid(cr, m);
     draw_labels(cr, m);
-    draw_heading(cr, right, all);
+    draw_heading(cr, right, all, m->shares);
 }
 
-cxr_status cxr_plot_confusion(const char *path_png, const uint64_t *counts, const char *const *classes, int n, cxr_error *err)
+cxr_status cxr_plot_confusion(const char *base, const uint64_t *counts, const char *const *classes, int n, bool shares,
+                              cxr_error *err)
 {
-    matrix m = {.counts = counts, .n = n};
+    matrix m = {.counts = counts, .n = n, .shares = shares};
     cairo_surface_t *nothing = cairo_image_surface_create(CAIRO_FORMAT_RGB24, 1, 1);
     cairo_t *ruler = cairo_create(nothing);
     const cxr_status st = lay_out(&m, ruler, classes)
-                              ? cxr_figure_png(&(cxr_figure){m.width, m.height, draw_confusion, &m}, path_png, err)
+                              ? cxr_figure_save(&(cxr_figure){m.width, m.height, draw_confusion, &m}, base, err)
                               : cxr_mem_fail(err, "the confusion matrix");
     free_labels(&m);
     cairo_destroy(ruler);
     cairo_surface_destroy(nothing);
+    return st;
+}
+
+typedef struct table {
+    const cxr_predictions *p;
+    const cxr_metrics *m;
+} table;
+
+static cxr_status put_matrix(FILE *f, const void *content, cxr_error *err)
+{
+    (void)err;
+    const table *t = content;
+    (void)fputs("true_class", f);
+    for (int k = 0; k < t->m->classes; k++) {
+        (void)fputc(',', f);
+        cxr_csv_put(f, t->p->class_names[k]);
+    }
+    (void)fputc('\n', f);
+    for (int i = 0; i < t->m->classes; i++) {
+        cxr_csv_put(f, t->p->class_names[i]);
+        for (int k = 0; k < t->m->classes; k++) (void)fprintf(f, ",%" PRIu64, t->m->confusion[i * t->m->classes + k]);
+        (void)fputc('\n', f);
+    }
+    return CXR_OK;
+}
+
+cxr_status cxr_write_confusion(const char *folder, const cxr_predictions *p, const cxr_metrics *m, cxr_error *err)
+{
+    char *base = cxr_path_join(folder, "confusion_matrix"), *csv = cxr_path_join(folder, "confusion_matrix.csv");
+    char *shares = cxr_path_join(folder, "confusion_matrix_normalized");
+    cxr_status st = base != NULL && csv != NULL && shares != NULL ? CXR_OK : cxr_mem_fail(err, "a file name");
+    if (st == CXR_OK) st = cxr_plot_confusion(base, m->confusion, p->class_names, p->classes, false, err);
+    if (st == CXR_OK) st = cxr_plot_confusion(shares, m->confusion, p->class_names, p->classes, true, err);
+    if (st == CXR_OK) st = cxr_write_text(csv, put_matrix, &(table){p, m}, err);
+    cxr_mem_free(base);
+    cxr_mem_free(csv);
+    cxr_mem_free(shares);
     return st;
 }

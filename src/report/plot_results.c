@@ -1,4 +1,3 @@
-#include "base/mem.h"
 #include "draw/draw.h"
 #include "report/plot.h"
 #include <math.h>
@@ -47,20 +46,6 @@ static bool drawable(double x)
     return fabs(x) <= LARGEST; /* false for NaN */
 }
 
-static void marker(cairo_t *cr, const series *s, double x, double y)
-{
-    cairo_new_path(cr);
-    if (s->validation)
-        cairo_rectangle(cr, x - 3.2, y - 3.2, 6.4, 6.4);
-    else
-        cairo_arc(cr, x, y, 3.6, 0.0, 2.0 * M_PI);
-    cxr_set_colour(cr, s->colour);
-    cairo_fill_preserve(cr);
-    cairo_set_source_rgb(cr, 1.0, 1.0, 1.0);
-    cairo_set_line_width(cr, 1.0);
-    cairo_stroke(cr);
-}
-
 static void set_pen(cairo_t *cr, const series *s)
 {
     cxr_set_colour(cr, s->colour);
@@ -93,7 +78,8 @@ static void draw_markers(cairo_t *cr, const cxr_panel *p, const series *s, const
         const bool alone =
             (i == 0 || !drawable(s->of(&h->epochs[i - 1]))) && (i + 1 == h->count || !drawable(s->of(&h->epochs[i + 1])));
         const bool wanted = i % every == 0 || alone || (s->validation && &h->epochs[i] == h->best);
-        if (drawable(value) && wanted) marker(cr, s, cxr_panel_x(p, h->epochs[i].epoch), cxr_panel_y(p, value));
+        if (drawable(value) && wanted)
+            cxr_dot(cr, s->colour, s->validation, cxr_panel_x(p, h->epochs[i].epoch), cxr_panel_y(p, value));
     }
 }
 
@@ -126,7 +112,7 @@ static double legend_series(cairo_t *cr, double right, double y, const series *s
     cairo_line_to(cr, left + 30.0, y - 4.0);
     cairo_stroke(cr);
     cairo_set_dash(cr, NULL, 0, 0.0);
-    marker(cr, s, left + 15.0, y - 4.0);
+    cxr_dot(cr, s->colour, s->validation, left + 15.0, y - 4.0);
     return left - 16.0;
 }
 
@@ -182,7 +168,7 @@ static void draw_curves(cairo_t *cr, const cxr_panel *p, const series *s, size_t
 
 static void draw_loss(cairo_t *cr, const history *h, cxr_axis across)
 {
-    const cxr_panel p = {66.0, 56.0, 392.0, 288.0, across, loss_axis(h), "Loss", "Epoch", ""};
+    const cxr_panel p = {66.0, 56.0, 392.0, 288.0, across, loss_axis(h), "Loss", "Epoch", "", NULL};
     double right = p.x + p.w;
     draw_curves(cr, &p, losses, 2, h);
     if (h->best != NULL) {
@@ -196,7 +182,7 @@ static void draw_loss(cairo_t *cr, const history *h, cxr_axis across)
 
 static void draw_accuracy(cairo_t *cr, const history *h, cxr_axis across)
 {
-    const cxr_panel p = {544.0, 56.0, 392.0, 288.0, across, percent_axis(h), "Validation accuracy", "Epoch", " %"};
+    const cxr_panel p = {544.0, 56.0, 392.0, 288.0, across, percent_axis(h), "Validation accuracy", "Epoch", " %", NULL};
     draw_curves(cr, &p, &accuracy, 1, h);
     if (h->best == NULL || !drawable(h->best->val_accuracy)) return;
     char text[96];
@@ -224,12 +210,5 @@ static const cxr_epoch *lowest_val_loss(const cxr_epoch *epochs, size_t count)
 cxr_status cxr_plot_results(const char *base, const cxr_epoch *epochs, size_t count, cxr_error *err)
 {
     const history h = {epochs, count, lowest_val_loss(epochs, count)};
-    const cxr_figure fig = {960.0, 400.0, draw_results, &h};
-    char *png = cxr_mem_printf("%s.png", base), *svg = cxr_mem_printf("%s.svg", base);
-    cxr_status st = png != NULL && svg != NULL ? CXR_OK : cxr_mem_fail(err, "a file name");
-    if (st == CXR_OK) st = cxr_figure_png(&fig, png, err);
-    if (st == CXR_OK) st = cxr_figure_svg(&fig, svg, err);
-    cxr_mem_free(svg);
-    cxr_mem_free(png);
-    return st;
+    return cxr_figure_save(&(cxr_figure){960.0, 400.0, draw_results, &h}, base, err);
 }

@@ -8,11 +8,8 @@
 #include <locale.h>
 #include <math.h>
 
-/* Writes one kind of content; stream errors are left to the commit. */
-typedef cxr_status (*body_fn)(FILE *f, const void *content, cxr_error *err);
-
 /* A host may have set a locale whose decimal point is a comma; the numbers in these files have a point whatever it did. */
-static cxr_status write_text(const char *path, body_fn body, const void *content, cxr_error *err)
+cxr_status cxr_write_text(const char *path, cxr_text_body body, const void *content, cxr_error *err)
 {
     const locale_t c = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
     if (c == (locale_t)0) return cxr_mem_fail(err, path);
@@ -47,7 +44,7 @@ static cxr_status put_results(FILE *f, const void *content, cxr_error *err)
 
 cxr_status cxr_write_results(const char *path, const cxr_epoch *epochs, size_t count, cxr_error *err)
 {
-    return write_text(path, put_results, &(results){epochs, count}, err);
+    return cxr_write_text(path, put_results, &(results){epochs, count}, err);
 }
 
 static void put_figures(FILE *f, const double *value)
@@ -79,7 +76,7 @@ static cxr_status put_seeds(FILE *f, const void *content, cxr_error *err)
 
 cxr_status cxr_write_seeds(const char *path, const cxr_seeds *s, cxr_error *err)
 {
-    return write_text(path, put_seeds, s, err);
+    return cxr_write_text(path, put_seeds, s, err);
 }
 
 typedef struct decided {
@@ -129,7 +126,7 @@ static cxr_status put_predictions(FILE *f, const void *content, cxr_error *err)
 cxr_status cxr_write_predictions(const char *path, const cxr_predictions *p, const char *const *groups, int positive,
                                  double threshold, cxr_error *err)
 {
-    return write_text(path, put_predictions, &(decided){p, groups, positive, threshold}, err);
+    return cxr_write_text(path, put_predictions, &(decided){p, groups, positive, threshold}, err);
 }
 
 typedef struct trials {
@@ -168,7 +165,7 @@ static cxr_status put_trials(FILE *f, const void *content, cxr_error *err)
 
 cxr_status cxr_write_trials(const char *path, const cxr_trial *rows, size_t count, cxr_error *err)
 {
-    return write_text(path, put_trials, &(trials){rows, count}, err);
+    return cxr_write_text(path, put_trials, &(trials){rows, count}, err);
 }
 
 /* JSON values are built without a look at each call: a NULL from exhausted memory makes the value that should hold it fail,
@@ -266,7 +263,7 @@ cxr_status cxr_write_metrics(const char *path, const cxr_metrics *m, const char 
     cxr_status st = check_names(classes, m->classes, path, err);
     if (st != CXR_OK) return st;
     json_t *o = whole(m, classes);
-    st = o == NULL ? cxr_mem_fail(err, "the metrics as JSON") : write_text(path, put_json, o, err);
+    st = o == NULL ? cxr_mem_fail(err, "the metrics as JSON") : cxr_write_text(path, put_json, o, err);
     json_decref(o);
     return st;
 }
@@ -326,8 +323,8 @@ cxr_status cxr_write_robustness(const char *folder, const cxr_robustness *r, cxr
     char *table = cxr_path_join(folder, "robustness.csv"), *object = cxr_path_join(folder, "robustness.json");
     json_t *o = robustness_json(r);
     if (st == CXR_OK && (table == NULL || object == NULL || o == NULL)) st = cxr_mem_fail(err, "the figures as files");
-    if (st == CXR_OK) st = write_text(table, put_robustness, r, err);
-    if (st == CXR_OK) st = write_text(object, put_json, o, err);
+    if (st == CXR_OK) st = cxr_write_text(table, put_robustness, r, err);
+    if (st == CXR_OK) st = cxr_write_text(object, put_json, o, err);
     json_decref(o);
     cxr_mem_free(table);
     cxr_mem_free(object);

@@ -2,6 +2,12 @@
 #ifndef CXR_REPORT_TABLES_H
 #define CXR_REPORT_TABLES_H
 #include "eval/metrics.h"
+#include <stdio.h>
+
+/* Writes one kind of content; stream errors are left to the commit. */
+typedef cxr_status (*cxr_text_body)(FILE *f, const void *content, cxr_error *err);
+/* A file of text, atomically, its numbers with a decimal point whatever locale the host has set. */
+CXR_MUST_CHECK cxr_status cxr_write_text(const char *path, cxr_text_body body, const void *content, cxr_error *err);
 
 /* epoch,train_loss,val_loss,val_accuracy,lr,seconds,images_per_second */
 CXR_MUST_CHECK cxr_status cxr_write_results(const char *path, const cxr_epoch *epochs, size_t count, cxr_error *err);
