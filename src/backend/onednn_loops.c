@@ -1,4 +1,5 @@
 /* The steps that oneDNN has no primitive for, over plain (n, c, h, w) memory. */
+#include "backend/onednn.h"
 #include "backend/onednn_plan.h"
 #include "base/rng.h"
 #include <math.h>
@@ -10,6 +11,7 @@ int omp_get_thread_num(void);
 int omp_get_num_threads(void);
 int omp_get_max_threads(void);
 void omp_set_num_threads(int threads);
+int omp_pause_resource_all(int kind); /* 2: hard, OpenMP 5.0, 3.2.44 */
 
 typedef struct team_job {
     void (*work)(void *ctx, int index, int count);
@@ -32,6 +34,11 @@ int cxr_team_take(int threads)
 void cxr_team_restore(int before)
 {
     omp_set_num_threads(before);
+}
+
+void cxr_onednn_settle(void)
+{
+    (void)omp_pause_resource_all(2);
 }
 
 void cxr_team_run(int threads, void (*work)(void *ctx, int index, int count), void *ctx)

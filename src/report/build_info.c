@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
+#include <seccomp.h>
 #include <spng.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -44,6 +45,8 @@ static void add_libraries(void)
     add("jansson %s\n", jansson_version_str());
     add("cairo %s\n", cairo_version_string());
     add("libcurl %s\n", curl_version_info(CURLVERSION_NOW)->version);
+    const struct scmp_version *seccomp = seccomp_version();
+    add("libseccomp %u.%u.%u\n", seccomp->major, seccomp->minor, seccomp->micro);
     add("zlib %s\n", zlibVersion());
     add("openssl %s\n", OpenSSL_version(OPENSSL_VERSION_STRING));
 }

@@ -16,7 +16,7 @@ LD_LIBRARY_PATH=$lib "$tree/classify" >"$tree/out" || status=$?
 [[ $status == 2 ]]
 grep -qx "cxr $(pkg-config --modversion cxr)" "$tree/out"
 "$tree/moved/bin/cxr" --version | grep -qx "cxr $(pkg-config --modversion cxr)"
-for file in share/man/man1/cxr.1 share/man/man1/cxr-train.1 share/bash-completion/completions/cxr lib/libcxr.a; do
+for file in share/man/man1/cxr.1 share/man/man1/cxr-train.1 share/bash-completion/completions/cxr lib/libcxr.a lib/systemd/system/cxr.service; do
     [[ -s $tree/moved/$file ]] || { echo "$file is not installed"; exit 1; }
 done
 "$tree/moved/bin/cxr" export --half --out "$tree/model"

@@ -2,6 +2,7 @@
 find_program(CLANG_FORMAT clang-format)
 find_program(SHELLCHECK shellcheck)
 find_program(MANDOC mandoc)
+find_program(SYSTEMD_ANALYZE systemd-analyze)
 set(lint ${CMAKE_CURRENT_SOURCE_DIR}/lint/lint.sh)
 set(lint_names lint/header)
 add_test(NAME lint/header COMMAND bash ${lint} header ${PROJECT_SOURCE_DIR})
@@ -13,4 +14,9 @@ foreach(pair "layout;${CLANG_FORMAT}" "scripts;${SHELLCHECK}" "manual;${MANDOC}"
     list(APPEND lint_names lint/${name})
   endif()
 endforeach()
+if(SYSTEMD_ANALYZE)
+  add_test(NAME lint/service COMMAND bash ${CMAKE_CURRENT_SOURCE_DIR}/lint/service.sh ${PROJECT_SOURCE_DIR}/contrib/cxr.service
+    $<TARGET_FILE:cxr>)
+  list(APPEND lint_names lint/service)
+endif()
 set_tests_properties(${lint_names} PROPERTIES LABELS lint)
