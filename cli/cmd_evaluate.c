@@ -45,6 +45,13 @@ static const cxr_option options[] = {
     {.name = "robustness",
      FILLS(robustness),
      .help = "also measure on the images changed in 20 fixed ways, such as contrast, crop, rotation, noise and JPEG quality"},
+    {.name = "prevalence",
+     FILLS(opts.prevalence),
+     .value = "P",
+     .low = 0,
+     .high = 1,
+     .open = CXR_OPEN_LOW | CXR_OPEN_HIGH,
+     .help = "also give the predictive values where that share of patients is positive"},
     CXR_OPTION_SKIP_UNREADABLE(FILLS(opts.skip_unreadable)),
     CXR_OPTION_MAX_PIXELS(FILLS(opts.run.limits.max_pixels)),
     CXR_OPTION_BATCH(FILLS(opts.run.batch_size)),
@@ -111,6 +118,40 @@ static void print_figures(const cxr_model *model, const cxr_metrics *m)
     }
 }
 
+static void print_point(const cxr_point *p, int columns)
+{
+    (void)printf("%-17s  %8.4f", p->name, p->threshold);
+    for (int f = 0; f < columns; f++) {
+        char text[16] = "-";
+        if (!isnan(p->value[f])) (void)snprintf(text, sizeof text, "%.4f", p->value[f]);
+        (void)printf("  %12s", text);
+    }
+    (void)printf("\n  %-25s", "95 % interval");
+    for (int f = 0; f < columns; f++) {
+        char text[40] = "-";
+        if (!isnan(p->ci95[f][0])) (void)snprintf(text, sizeof text, "%.3f-%.3f", p->ci95[f][0], p->ci95[f][1]);
+        (void)printf("  %12s", text);
+    }
+    (void)putchar('\n');
+}
+
+/* Nothing where the model has no points and no prevalence is given: the figures above are those of its threshold. */
+static void print_points(const cxr_metrics *m)
+{
+    if (m->positive >= 0 && m->point_count == 1)
+        (void)printf("\nno operating points: this model has a threshold only; cxr calibrate fits them on validation images\n");
+    if (m->point_count == 0 || (m->point_count == 1 && m->prevalence == 0)) return;
+    (void)printf("\n%-17s  %8s  %12s  %12s  %12s  %12s", "operating point", "from", "sensitivity", "specificity", "ppv", "npv");
+    if (m->prevalence > 0) {
+        char head[2][24];
+        (void)snprintf(head[0], sizeof head[0], "ppv at %.3g", m->prevalence);
+        (void)snprintf(head[1], sizeof head[1], "npv at %.3g", m->prevalence);
+        (void)printf("  %12s  %12s", head[0], head[1]);
+    }
+    (void)putchar('\n');
+    for (int i = 0; i < m->point_count; i++) print_point(&m->points[i], m->prevalence > 0 ? CXR_POINT_FIGURES : 4);
+}
+
 static void print_confusion(const cxr_model *model, const cxr_metrics *m)
 {
     const int width = widest_class(model, 7);
@@ -168,6 +209,7 @@ static cxr_status evaluate(const evaluate_args *a, const cxr_model *model, const
     if (st == CXR_OK) {
         print_figures(model, metrics);
         print_confusion(model, metrics);
+        print_points(metrics);
     }
     cxr_metrics_free(&metrics);
     return st;

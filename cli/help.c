@@ -26,6 +26,11 @@ static void join_words(const cxr_option *o, const char *between, char *out, size
     }
 }
 
+static const char *upper(const cxr_option *o)
+{
+    return (o->open & CXR_OPEN_HIGH) != 0 ? "below" : "up to";
+}
+
 void cxr_option_expects(const cxr_option *o, char *out, size_t room)
 {
     *out = '\0';
@@ -38,7 +43,7 @@ void cxr_option_expects(const cxr_option *o, char *out, size_t room)
     if (!has_range(o))
         (void)snprintf(out, room, "%s", noun);
     else if ((o->open & CXR_OPEN_LOW) != 0)
-        (void)snprintf(out, room, "%s above %.10g, up to %.10g", noun, o->low, o->high);
+        (void)snprintf(out, room, "%s above %.10g, %s %.10g", noun, o->low, upper(o), o->high);
     else
         (void)snprintf(out, room, "%s from %.10g to %s%.10g", noun, o->low, (o->open & CXR_OPEN_HIGH) != 0 ? "below " : "",
                        o->high);
@@ -48,7 +53,7 @@ static void range_note(const cxr_option *o, char *out, size_t room)
 {
     if (!has_range(o)) return;
     if ((o->open & CXR_OPEN_LOW) != 0)
-        (void)snprintf(out, room, "above %.10g, up to %.10g", o->low, o->high);
+        (void)snprintf(out, room, "above %.10g, %s %.10g", o->low, upper(o), o->high);
     else
         (void)snprintf(out, room, "%.10g to %s%.10g", o->low, (o->open & CXR_OPEN_HIGH) != 0 ? "below " : "", o->high);
 }
@@ -66,7 +71,10 @@ static void default_note(const cxr_option *o, const void *args, char *out, size_
     case CXR_ARG_INT: (void)snprintf(out, room, "%d", *(const int *)field); break;
     case CXR_ARG_UINT64: (void)snprintf(out, room, "%llu", (unsigned long long)*(const uint64_t *)field); break;
     case CXR_ARG_FLOAT: (void)snprintf(out, room, "%g", (double)*(const float *)field); break;
-    case CXR_ARG_DOUBLE: (void)snprintf(out, room, "%g", *(const double *)field); break;
+    case CXR_ARG_DOUBLE: /* outside the range: there is none */
+        if ((o->open & CXR_OPEN_LOW) == 0 || *(const double *)field > o->low)
+            (void)snprintf(out, room, "%g", *(const double *)field);
+        break;
     case CXR_ARG_TEXT:
         if (*(const char *const *)field != NULL) (void)snprintf(out, room, "%s", *(const char *const *)field);
         break;

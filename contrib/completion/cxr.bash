@@ -83,12 +83,13 @@ _cxr()
         esac
         ;;
     evaluate)
-        options="--model --split --split-file --out --robustness --skip-unreadable --max-pixels --batch-size --device --precision --tta --threads --deterministic --quiet --verbose --help"
+        options="--model --split --split-file --out --robustness --prevalence --skip-unreadable --max-pixels --batch-size --device --precision --tta --threads --deterministic --quiet --verbose --help"
         case $prev in
         --model | -m) kind='file' ;;
         --split) kind='word' words="test val train all " ;;
         --split-file) kind='file' ;;
         --out | -o) kind='folder' ;;
+        --prevalence) kind='word' ;;
         --max-pixels) kind='word' ;;
         --batch-size | -b) kind='word' ;;
         --device) kind='word' words="auto cpu cuda reference " ;;

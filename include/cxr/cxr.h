@@ -419,7 +419,17 @@ CXR_API CXR_MUST_CHECK cxr_status cxr_explain(const cxr_model *model, const char
 
 /* ---- Evaluation ---- */
 
-#define CXR_METRICS 13
+#define CXR_METRICS       13
+#define CXR_POINTS        3
+#define CXR_POINT_FIGURES 6
+
+/* What a model does at a threshold of the positive class. */
+typedef struct cxr_point {
+    const char *name; /* "balanced", "rule_out", "rule_in"; "threshold": that of a model with no chosen ones */
+    double threshold;
+    double value[CXR_POINT_FIGURES];   /* sensitivity, specificity, ppv, npv; ppv, npv at the prevalence; NaN when undefined */
+    double ci95[CXR_POINT_FIGURES][2]; /* Wilson's; at the prevalence the logit interval of Mercaldo et al. 2007 */
+} cxr_point;
 
 typedef struct cxr_metrics {
     size_t n;
@@ -433,6 +443,10 @@ typedef struct cxr_metrics {
     uint64_t *confusion;            /* classes x classes, row = true class */
     double accuracy_at_half;        /* with two classes that of threshold 0.5; else the accuracy */
     double ci95[CXR_METRICS][2];    /* low and high end of `value`'s 95 % interval; NaN when undefined, and in cxr_robustness */
+    int point_count; /* two classes: 1, or one for each operating point of the model; else, and in cxr_robustness, 0 */
+    cxr_point points[CXR_POINTS];
+    const char *point_figures[CXR_POINT_FIGURES]; /* sensitivity, ..., npv, ppv_at_prevalence, npv_at_prevalence */
+    double prevalence;                            /* as it was asked for; 0: it was not */
 } cxr_metrics;
 
 typedef struct cxr_evaluate_opts {
@@ -440,6 +454,7 @@ typedef struct cxr_evaluate_opts {
     const char *split;      /* "test", "val", "train" or "all"            default "test" */
     const char *split_file; /* a run's split.csv that decides membership, or NULL        */
     const char *out;        /* folder for metrics.json, predictions.csv, plots (docs/evaluation.md), or NULL */
+    double prevalence;      /* of the positive class, where predictive values are asked for too; 0: no     [0, 1) default 0 */
     bool skip_unreadable;
     cxr_run_opts run;
 } cxr_evaluate_opts;

@@ -1,18 +1,18 @@
-/* cxr_evaluate: a model over one split of a data set, and the files and the ledger line that come of it. */
+/* cxr_evaluate: a model over one split of a data set, and the files that come of it. */
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "data/csv.h"
+#include "eval/points.h"
 #include "eval/robust.h"
 #include "model/model.h"
+#include "report/ledger.h"
 #include "report/plot.h"
 #include "report/run.h"
 #include "report/score.h"
 #include "report/tables.h"
-#include <errno.h>
-#include <stdlib.h>
+#include "report/text.h"
 #include <string.h>
-#include <unistd.h>
 
 void cxr_evaluate_opts_default(cxr_evaluate_opts *o)
 {
@@ -56,64 +56,56 @@ static cxr_status check_members(const cxr_model *m, const cxr_evaluate_opts *o, 
     return st;
 }
 
-static cxr_status write_files(const char *folder, const cxr_model *m, const cxr_scored *s, const cxr_metrics *x, cxr_error *err)
+/* NULL where it is no UTF-8, which JSON must be. */
+static json_t *text(const char *s)
+{
+    json_t *value = json_string(s);
+    return value != NULL ? value : json_null();
+}
+
+static json_t *model_json(const cxr_model *m)
+{
+    char hex[65] = "";
+    const bool known = m->path != NULL && cxr_sha256_file(m->path, hex, NULL) == CXR_OK;
+    json_t *o = json_object();
+    bool ok = json_object_set_new(o, "file", m->path == NULL ? json_null() : text(cxr_path_name(m->path))) == 0;
+    ok &= json_object_set_new(o, "sha256", known ? json_string(hex) : json_null()) == 0;
+    return cxr_json_whole(o, ok);
+}
+
+/* What metrics.json says of how the figures came to be. */
+static json_t *evaluation_json(const cxr_evaluate_opts *o, const cxr_model *m, size_t images)
+{
+    char stamp[CXR_STAMP];
+    cxr_stamp(stamp);
+    json_t *e = json_object(), *models = json_array(), *all = json_object();
+    bool ok = true;
+    for (; m != NULL; m = m->next) ok &= json_array_append_new(models, model_json(m)) == 0;
+    ok &= json_object_set_new(e, "models", models) == 0;
+    ok &= json_object_set_new(e, "data", text(o->data)) == 0;
+    ok &= json_object_set_new(e, "split", json_string(o->split)) == 0;
+    ok &= json_object_set_new(e, "images", json_integer((json_int_t)images)) == 0;
+    ok &= json_object_set_new(e, "tta", json_string(cxr_tta_name(o->run.tta))) == 0;
+    ok &= json_object_set_new(e, "precision", json_string(cxr_precision_name(o->run.precision))) == 0;
+    ok &= json_object_set_new(e, "cxr", json_string(cxr_version())) == 0;
+    ok &= json_object_set_new(e, "time", json_string(stamp)) == 0;
+    ok &= json_object_set_new(all, "evaluation", e) == 0;
+    return cxr_json_whole(all, ok);
+}
+
+static cxr_status write_files(const cxr_evaluate_opts *o, const cxr_model *m, const cxr_scored *s, const cxr_metrics *x,
+                              cxr_error *err)
 {
     const cxr_predictions *p = &s->all;
-    cxr_status st = cxr_make_folders(folder, err);
-    char *metrics = cxr_path_join(folder, "metrics.json"), *rows = cxr_path_join(folder, "predictions.csv");
+    cxr_status st = cxr_make_folders(o->out, err);
+    char *metrics = cxr_path_join(o->out, "metrics.json"), *rows = cxr_path_join(o->out, "predictions.csv");
     if (st == CXR_OK && (metrics == NULL || rows == NULL)) st = cxr_mem_fail(err, "a file name");
     if (st == CXR_OK) st = cxr_write_predictions(rows, p, s->groups, m->positive, m->threshold, err);
-    if (st == CXR_OK) st = cxr_write_confusion(folder, p, x, err);
-    if (st == CXR_OK) st = cxr_write_curves(folder, p, x, err);
-    if (st == CXR_OK) st = cxr_write_metrics(metrics, x, p->class_names, err);
+    if (st == CXR_OK) st = cxr_write_confusion(o->out, p, x, err);
+    if (st == CXR_OK) st = cxr_write_curves(o->out, p, x, err);
+    if (st == CXR_OK) st = cxr_write_metrics(metrics, x, p->class_names, evaluation_json(o, m, x->n), err);
     cxr_mem_free(metrics);
     cxr_mem_free(rows);
-    return st;
-}
-
-static uint64_t correct(const cxr_metrics *x)
-{
-    uint64_t sum = 0;
-    for (int c = 0; c < x->classes; c++) sum += x->confusion[(size_t)c * (size_t)x->classes + (size_t)c];
-    return sum;
-}
-
-/* Appends "this split was read" to the run's ledger: how often test was looked at belongs to its figures. A shared model may
- * lie where the reader cannot write; that is said, and does not keep the figures from them. */
-static cxr_status write_ledger(const char *run, const cxr_evaluate_opts *o, const cxr_model *m, const cxr_metrics *x,
-                               const cxr_hooks *hooks, cxr_error *err)
-{
-    char *path = cxr_path_join(run, CXR_RUN_LEDGER), stamp[CXR_STAMP];
-    if (path == NULL) return cxr_mem_fail(err, "a file name");
-    cxr_stamp(stamp);
-    const bool fresh = !cxr_path_exists(path);
-    FILE *f = fopen(path, "ae");
-    bool ok = f != NULL;
-    if (ok) {
-        if (fresh) (void)fputs("time,model,data,split,images,correct\n", f);
-        (void)fprintf(f, "%s,", stamp);
-        cxr_csv_put(f, cxr_path_name(m->path));
-        (void)fputc(',', f);
-        cxr_csv_put(f, o->data);
-        (void)fprintf(f, ",%s,%zu,%llu\n", o->split, x->n, (unsigned long long)correct(x));
-        ok = fflush(f) == 0 && fsync(fileno(f)) == 0;
-        ok = fclose(f) == 0 && ok;
-    }
-    if (!ok) cxr_log(hooks, CXR_WARNING, "%s: this reading is not recorded: %s", path, strerror(errno));
-    cxr_mem_free(path);
-    return CXR_OK;
-}
-
-/* In the run of each member. */
-static cxr_status write_ledgers(const cxr_evaluate_opts *o, const cxr_model *m, const cxr_metrics *x, const cxr_hooks *hooks,
-                                cxr_error *err)
-{
-    cxr_status st = CXR_OK;
-    for (; m != NULL && st == CXR_OK; m = m->next) {
-        char *run = m->path == NULL ? NULL : cxr_run_of_model(m->path);
-        if (run != NULL) st = write_ledger(run, o, m, x, hooks, err);
-        cxr_mem_free(run);
-    }
     return st;
 }
 
@@ -128,6 +120,8 @@ static cxr_status open_reading(reading *r, const cxr_model *m, const cxr_evaluat
 {
     *r = (reading){0};
     if (o->data == NULL) return cxr_fail(err, CXR_EUSAGE, "evaluation needs a data set");
+    if (!(o->prevalence >= 0.0 && o->prevalence < 1.0))
+        return cxr_fail(err, CXR_EUSAGE, "a prevalence of %g is not between 0 and 1", o->prevalence);
     cxr_split split = CXR_SPLIT_NONE;
     r->run = m->path == NULL ? NULL : cxr_run_of_model(m->path);
     cxr_status st = parse_split(&split, o->split, err);
@@ -156,8 +150,9 @@ cxr_status cxr_evaluate(const cxr_model *m, const cxr_evaluate_opts *o, const cx
     if (st == CXR_OK) st = cxr_score(&scored, m, &r.part, &o->run, o->skip_unreadable, hooks, err);
     if (st == CXR_OK) st = cxr_metrics_compute(out, &scored.all, m->positive, m->threshold, err);
     if (st == CXR_OK) st = cxr_metrics_intervals(*out, &scored.all, scored.groups, o->run.threads, err);
-    if (st == CXR_OK) st = write_ledgers(o, m, *out, hooks, err);
-    if (st == CXR_OK && o->out != NULL) st = write_files(o->out, m, &scored, *out, err);
+    if (st == CXR_OK) cxr_points_measure(*out, &scored.all, m->rule_out, m->rule_in, o->prevalence);
+    if (st == CXR_OK) st = cxr_ledger_write(o, m, *out, hooks, err);
+    if (st == CXR_OK && o->out != NULL) st = write_files(o, m, &scored, *out, err);
     if (st != CXR_OK) cxr_metrics_free(out);
     cxr_scored_free(&scored);
     close_reading(&r);
@@ -170,10 +165,12 @@ cxr_status cxr_evaluate_robustness(const cxr_model *m, const cxr_evaluate_opts *
     *out = NULL;
     reading r;
     cxr_scored scored = {0};
+    cxr_evaluate_opts plain = *o; /* each view of an image is perturbed by itself: there are no others */
+    plain.run.tta = CXR_TTA_NONE;
     cxr_status st = open_reading(&r, m, o, err);
     if (st == CXR_OK) st = cxr_score_perturbed(&scored, m, &r.part, &o->run, o->skip_unreadable, hooks, err);
     if (st == CXR_OK) st = cxr_robustness_compute(out, &scored.all, m->positive, m->threshold, err);
-    if (st == CXR_OK) st = write_ledgers(o, m, (*out)->each[0], hooks, err);
+    if (st == CXR_OK) st = cxr_ledger_write(&plain, m, (*out)->each[0], hooks, err);
     if (st == CXR_OK && o->out != NULL) st = cxr_write_robustness(o->out, *out, err);
     if (st != CXR_OK) cxr_robustness_free(out);
     cxr_scored_free(&scored);

@@ -3,26 +3,9 @@
 #include "base/mem.h"
 #include "data/csv.h"
 #include "model/model.h"
+#include "report/text.h"
 #include <inttypes.h>
-#include <jansson.h>
-#include <locale.h>
 #include <math.h>
-
-/* A host may have set a locale whose decimal point is a comma; the numbers in these files have a point whatever it did. */
-cxr_status cxr_write_text(const char *path, cxr_text_body body, const void *content, cxr_error *err)
-{
-    const locale_t c = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
-    if (c == (locale_t)0) return cxr_mem_fail(err, path);
-    const locale_t before = uselocale(c);
-    cxr_output out = {0};
-    cxr_status st = cxr_output_open(&out, path, err);
-    if (st == CXR_OK) st = body(out.stream, content, err);
-    if (st == CXR_OK) st = cxr_output_commit(&out, err);
-    cxr_output_discard(&out);
-    (void)uselocale(before);
-    freelocale(c);
-    return st;
-}
 
 typedef struct results {
     const cxr_epoch *epochs;
@@ -49,10 +32,7 @@ cxr_status cxr_write_results(const char *path, const cxr_epoch *epochs, size_t c
 
 static void put_figures(FILE *f, const double *value)
 {
-    for (int k = 0; k < CXR_SEED_FIGURES; k++) {
-        (void)fputc(',', f);
-        if (isfinite(value[k])) (void)fprintf(f, "%.9g", value[k]);
-    }
+    for (int k = 0; k < CXR_SEED_FIGURES; k++) cxr_put_number(f, value[k]);
     (void)fputc('\n', f);
 }
 
@@ -168,114 +148,10 @@ cxr_status cxr_write_trials(const char *path, const cxr_trial *rows, size_t coun
     return cxr_write_text(path, put_trials, &(trials){rows, count}, err);
 }
 
-/* JSON values are built without a look at each call: a NULL from exhausted memory makes the value that should hold it fail,
- * up to the whole object. */
-static json_t *or_nothing(json_t *value, bool complete)
-{
-    if (complete) return value;
-    json_decref(value);
-    return NULL;
-}
-
-static json_t *number(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
-/* null when undefined */
-static json_t *interval(const double ci[2])
-{
-    if (!isfinite(ci[0]) || !isfinite(ci[1])) return json_null();
-    json_t *o = json_array();
-    bool ok = json_array_append_new(o, number(ci[0])) == 0;
-    ok &= json_array_append_new(o, number(ci[1])) == 0;
-    return or_nothing(o, ok);
-}
-
-static json_t *figure(const cxr_metrics *m, int f, const char *const *classes)
-{
-    json_t *o = json_object();
-    bool ok = json_object_set_new(o, "value", number(m->value[f])) == 0;
-    ok &= json_object_set_new(o, "ci95", interval(m->ci95[f])) == 0;
-    if (m->per_class[f] == NULL) return or_nothing(o, ok);
-    json_t *each = json_object();
-    for (int k = 0; k < m->classes; k++) ok &= json_object_set_new(each, classes[k], number(m->per_class[f][k])) == 0;
-    ok &= json_object_set_new(o, "per_class", each) == 0;
-    return or_nothing(o, ok);
-}
-
-static json_t *confusion(const cxr_metrics *m)
-{
-    json_t *rows = json_array();
-    bool ok = true;
-    for (int i = 0; i < m->classes; i++) {
-        json_t *row = json_array();
-        for (int j = 0; j < m->classes; j++)
-            ok &= json_array_append_new(row, json_integer((json_int_t)m->confusion[i * m->classes + j])) == 0;
-        ok &= json_array_append_new(rows, row) == 0;
-    }
-    return or_nothing(rows, ok);
-}
-
-static json_t *class_list(const cxr_metrics *m, const char *const *classes)
-{
-    json_t *list = json_array();
-    bool ok = true;
-    for (int k = 0; k < m->classes; k++) ok &= json_array_append_new(list, json_string(classes[k])) == 0;
-    return or_nothing(list, ok);
-}
-
-static json_t *whole(const cxr_metrics *m, const char *const *classes)
-{
-    json_t *o = json_object();
-    bool ok = json_object_set_new(o, "n", json_integer((json_int_t)m->n)) == 0;
-    for (int f = 0; f < CXR_METRICS; f++) ok &= json_object_set_new(o, m->names[f], figure(m, f, classes)) == 0;
-    ok &= json_object_set_new(o, "confusion", confusion(m)) == 0;
-    ok &= json_object_set_new(o, "classes", class_list(m, classes)) == 0;
-    ok &= json_object_set_new(o, "positive_class", m->positive < 0 ? json_null() : json_string(classes[m->positive])) == 0;
-    ok &= json_object_set_new(o, "threshold", number(m->threshold)) == 0;
-    return or_nothing(o, ok);
-}
-
-/* jansson takes UTF-8 only; json_string() alone would not tell bad text from exhausted memory. */
-static cxr_status check_names(const char *const *classes, int n, const char *path, cxr_error *err)
-{
-    for (int k = 0; k < n; k++) {
-        json_error_t why = {0};
-        json_t *name = json_pack_ex(&why, 0, "s", classes[k]);
-        if (name == NULL && json_error_code(&why) == json_error_invalid_utf8)
-            return cxr_fail(err, CXR_EDATA, "%s: cannot hold the class name \"%s\": not UTF-8", path, classes[k]);
-        if (name == NULL) return cxr_mem_fail(err, "a class name");
-        json_decref(name);
-    }
-    return CXR_OK;
-}
-
-static cxr_status put_json(FILE *f, const void *content, cxr_error *err)
-{
-    const bool dumped = json_dumpf(content, f, JSON_INDENT(2)) == 0;
-    (void)fputc('\n', f);
-    return dumped || ferror(f) ? CXR_OK : cxr_mem_fail(err, "the metrics as JSON");
-}
-
-cxr_status cxr_write_metrics(const char *path, const cxr_metrics *m, const char *const *classes, cxr_error *err)
-{
-    cxr_status st = check_names(classes, m->classes, path, err);
-    if (st != CXR_OK) return st;
-    json_t *o = whole(m, classes);
-    st = o == NULL ? cxr_mem_fail(err, "the metrics as JSON") : cxr_write_text(path, put_json, o, err);
-    json_decref(o);
-    return st;
-}
-
 static void put_row(FILE *f, const char *name, size_t images, const double figures[CXR_METRICS])
 {
     (void)fprintf(f, "%s,%zu", name, images);
-    for (int i = 0; i < CXR_METRICS; i++)
-        if (isfinite(figures[i]))
-            (void)fprintf(f, ",%.9g", figures[i]);
-        else
-            (void)fputc(',', f);
+    for (int i = 0; i < CXR_METRICS; i++) cxr_put_number(f, figures[i]);
     (void)fputc('\n', f);
 }
 
@@ -298,8 +174,8 @@ static json_t *figures_json(const char *const names[CXR_METRICS], const double f
 {
     json_t *o = json_object();
     bool ok = true;
-    for (int i = 0; i < CXR_METRICS; i++) ok &= json_object_set_new(o, names[i], number(figures[i])) == 0;
-    return or_nothing(o, ok);
+    for (int i = 0; i < CXR_METRICS; i++) ok &= json_object_set_new(o, names[i], cxr_json_number(figures[i])) == 0;
+    return cxr_json_whole(o, ok);
 }
 
 static json_t *robustness_json(const cxr_robustness *r)
@@ -307,25 +183,23 @@ static json_t *robustness_json(const cxr_robustness *r)
     const char *const *names = r->pooled->names;
     json_t *o = json_object(), *each = json_object();
     bool ok = json_object_set_new(o, "images", json_integer((json_int_t)r->each[0]->n)) == 0;
-    ok &= json_object_set_new(o, "threshold", number(r->pooled->threshold)) == 0;
+    ok &= json_object_set_new(o, "threshold", cxr_json_number(r->pooled->threshold)) == 0;
     for (int k = 0; k < r->count; k++)
         ok &= json_object_set_new(each, r->names[k], figures_json(names, r->each[k]->value)) == 0;
     ok &= json_object_set_new(o, "perturbations", each) == 0;
     ok &= json_object_set_new(o, "mean", figures_json(names, r->mean)) == 0;
     ok &= json_object_set_new(o, "worst", figures_json(names, r->worst)) == 0;
     ok &= json_object_set_new(o, "pooled", figures_json(names, r->pooled->value)) == 0;
-    return or_nothing(o, ok);
+    return cxr_json_whole(o, ok);
 }
 
 cxr_status cxr_write_robustness(const char *folder, const cxr_robustness *r, cxr_error *err)
 {
     cxr_status st = cxr_make_folders(folder, err);
     char *table = cxr_path_join(folder, "robustness.csv"), *object = cxr_path_join(folder, "robustness.json");
-    json_t *o = robustness_json(r);
-    if (st == CXR_OK && (table == NULL || object == NULL || o == NULL)) st = cxr_mem_fail(err, "the figures as files");
+    if (st == CXR_OK && (table == NULL || object == NULL)) st = cxr_mem_fail(err, "a file name");
     if (st == CXR_OK) st = cxr_write_text(table, put_robustness, r, err);
-    if (st == CXR_OK) st = cxr_write_text(object, put_json, o, err);
-    json_decref(o);
+    if (st == CXR_OK) st = cxr_write_json(object, robustness_json(r), err);
     cxr_mem_free(table);
     cxr_mem_free(object);
     return st;

@@ -367,6 +367,13 @@ cxr_status cxr_evaluate(const cxr_model *m, const cxr_evaluate_opts *o, const cx
         (*out)->ci95[i][1] = i == 5 ? 0.0 / 0.0 : 0.9375;
         (*out)->per_class[i] = m->classes > 2 && i > 0 ? per_class : NULL;
     }
+    (*out)->prevalence = o->prevalence;
+    (*out)->point_count = m->classes > 2 ? 0 : o->skip_unreadable ? 2 : 1;
+    for (int i = 0; i < 2; i++)
+        (*out)->points[i] = (cxr_point){.name = i == 0 ? "balanced" : "rule_out",
+                                        .threshold = 0.25,
+                                        .value = {0.875, 0.75, NAN, 0.5, 0.0625, 0.96875},
+                                        .ci95 = {{0.75, 1}, {0.5, 1}, {NAN, NAN}, {0.25, 1}, {0, 1}, {0.5, 1}}};
     return CXR_OK;
 }
 

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "data/csv.h"
+#include "eval/points.h"
 #include "report/folder.h"
 #include "report/tables.h"
 #include <dirent.h>
@@ -136,7 +137,8 @@ static json_t *written(const cxr_predictions *p, int positive, cxr_metrics **m)
     const char *path = in_folder("metrics.json");
     assert_int_equal(cxr_metrics_compute(m, p, positive, 0.5, NULL), CXR_OK);
     assert_int_equal(cxr_metrics_intervals(*m, p, NULL, 1, NULL), CXR_OK);
-    assert_int_equal(cxr_write_metrics(path, *m, p->class_names, NULL), CXR_OK);
+    cxr_points_measure(*m, p, 0.125, (double)NAN, 0.25);
+    assert_int_equal(cxr_write_metrics(path, *m, p->class_names, json_pack("{s:i}", "more", 7), NULL), CXR_OK);
     json_t *o = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(o);
     assert_int_equal(unlink(path), 0);
@@ -152,8 +154,9 @@ static bool same_interval(const json_t *got, const double ci[2])
 
 static void check_shared_keys(const json_t *o, const cxr_metrics *m)
 {
-    assert_int_equal(json_object_size(o), CXR_METRICS + 5);
+    assert_int_equal(json_object_size(o), CXR_METRICS + 8);
     assert_int_equal(json_integer_value(json_object_get(o, "n")), m->n);
+    assert_int_equal(json_integer_value(json_object_get(o, "more")), 7);
     assert_true(same(json_object_get(o, "threshold"), 0.5));
     const json_t *classes = json_object_get(o, "classes"), *rows = json_object_get(o, "confusion");
     assert_int_equal(json_array_size(classes), m->classes);
@@ -172,6 +175,22 @@ static void check_shared_keys(const json_t *o, const cxr_metrics *m)
     }
 }
 
+static void check_points(const json_t *o, const cxr_metrics *m)
+{
+    const json_t *all = json_object_get(o, "operating_points");
+    assert_true(same(json_object_get(o, "prevalence"), 0.25));
+    assert_int_equal(json_object_size(all), 2);
+    for (int i = 0; i < 2; i++) {
+        const json_t *point = json_object_get(all, i == 0 ? "balanced" : "rule_out");
+        assert_true(same(json_object_get(point, "threshold"), i == 0 ? 0.5 : 0.125));
+        for (int f = 0; f < CXR_POINT_FIGURES; f++) {
+            const json_t *figure = json_object_get(point, m->point_figures[f]);
+            assert_true(same(json_object_get(figure, "value"), m->points[i].value[f]));
+            assert_true(same_interval(json_object_get(figure, "ci95"), m->points[i].ci95[f]));
+        }
+    }
+}
+
 static void metrics_of_two_classes(void **state)
 {
     (void)state;
@@ -181,6 +200,7 @@ static void metrics_of_two_classes(void **state)
     assert_string_equal(json_string_value(json_object_get(o, "positive_class")), awkward[1]);
     assert_true(json_is_null(json_object_get(json_object_get(o, "ppv"), "value"))); /* never predicted */
     assert_int_equal(json_object_size(json_object_get(o, "auroc")), 2);
+    check_points(o, m);
     json_decref(o);
     cxr_metrics_free(&m);
 }
@@ -192,6 +212,7 @@ static void metrics_of_three_classes(void **state)
     json_t *o = written(&three_classes, -1, &m);
     check_shared_keys(o, m);
     assert_true(json_is_null(json_object_get(o, "positive_class")));
+    assert_int_equal(json_object_size(json_object_get(o, "operating_points")), 0);
     for (int f = 0; f < CXR_METRICS; f++) {
         const json_t *each = json_object_get(json_object_get(o, m->names[f]), "per_class");
         assert_true((each != NULL) == (m->per_class[f] != NULL));
@@ -210,7 +231,7 @@ static void a_name_that_is_not_utf8_is_refused(void **state)
     static const char *const latin1[] = {"ok", "Entz\xFCndung"};
     const char *path = in_folder("metrics.json");
     assert_int_equal(cxr_metrics_compute(&m, &two_classes, 1, 0.5, NULL), CXR_OK);
-    assert_int_equal(cxr_write_metrics(path, m, latin1, &err), CXR_EDATA);
+    assert_int_equal(cxr_write_metrics(path, m, latin1, json_object(), &err), CXR_EDATA);
     assert_non_null(strstr(err.text, "metrics.json"));
     assert_non_null(strstr(err.text, "UTF-8"));
     assert_int_equal(entries(), 0);
@@ -221,7 +242,7 @@ static cxr_status write_nth(int which, const char *path, const cxr_metrics *m, c
 {
     if (which == 0) return cxr_write_results(path, epochs, 2, err);
     if (which == 1) return cxr_write_predictions(path, &three_classes, NULL, -1, 0.5, err);
-    return cxr_write_metrics(path, m, awkward, err);
+    return cxr_write_metrics(path, m, awkward, json_object(), err);
 }
 
 static void a_missing_folder_cannot_be_created_in(void **state)

@@ -469,7 +469,7 @@ static void evaluation_uses_the_runs_split_and_keeps_the_ledger(void **state)
     char line[512] = "";
     FILE *ledger = fopen(toy_path("unbroken/ledger.csv"), "r");
     assert_true(ledger != NULL && fgets(line, sizeof line, ledger) != NULL);
-    assert_string_equal(line, "time,model,data,split,images,correct\n");
+    assert_string_equal(line, "time,model,data,split,images,correct,tta\n");
     for (int i = 0; i < 3; i++) {
         char want[32];
         (void)snprintf(want, sizeof want, ",%s,%zu,", splits[i], counts[i]);
