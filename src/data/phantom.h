@@ -40,4 +40,7 @@ typedef struct cxr_exposure {
 void cxr_patient_draw(cxr_patient *p, uint64_t key, bool ill);
 void cxr_exposure_draw(cxr_exposure *e, uint64_t key, int size);
 CXR_MUST_CHECK cxr_status cxr_phantom_render(cxr_image *out, const cxr_patient *p, const cxr_exposure *e, cxr_error *err);
+/* How much of what is seen at a place of the picture (shares of its sides) is lung, diseased or not, 0..1: what the heart hides is
+ * none. */
+float cxr_phantom_lung(const cxr_patient *p, const cxr_exposure *e, float across, float down);
 #endif

@@ -249,14 +249,29 @@ static bool is_marker(const cxr_exposure *e, float x, float y)
     return mx > 0 && mx < 1 && my > 0 && my < 1 && (mx < 0.3f || my > 0.78f);
 }
 
+/* The place of the body that a place of the picture (-1..1) shows. */
+static void body_at(const cxr_exposure *e, float cosine, float sine, float px, float py, float *x, float *y)
+{
+    *x = (cosine * px - sine * py) / e->zoom - e->x;
+    *y = (sine * px + cosine * py) / e->zoom - e->y;
+}
+
+float cxr_phantom_lung(const cxr_patient *p, const cxr_exposure *e, float across, float down)
+{
+    float x, y;
+    body_at(e, cosf(e->turn), sinf(e->turn), 2.0f * across - 1.0f, 2.0f * down - 1.0f, &x, &y);
+    const int side = x < 0.0f ? 0 : 1;
+    return lung_at(p, side, fabsf(x), y, cage_edge(p, side, y)) * (1.0f - heart_at(p, x, y));
+}
+
 static uint8_t film(const scene *s, int column, int row)
 {
     const cxr_exposure *e = s->e;
     const float w = (float)e->width, h = (float)e->height, across = ((float)column + 0.5f) / w, down = ((float)row + 0.5f) / h;
     if (across < e->border[0] || down < e->border[1] || across > 1 - e->border[2] || down > 1 - e->border[3]) return 0;
     const float px = 2.0f * across - 1.0f, py = 2.0f * down - 1.0f;
-    const float c = s->cosine, n = s->sine;
-    const float x = (c * px - n * py) / e->zoom - e->x, y = (n * px + c * py) / e->zoom - e->y;
+    float x, y;
+    body_at(e, s->cosine, s->sine, px, py, &x, &y);
     float a = is_marker(e, px, py) ? 0.95f : absorption(s, x, y) * (1.0f + e->heel * py) / 0.75f;
     a += e->noise * grain_at(e->grain, (size_t)row * (size_t)e->width + (size_t)column);
     const float grey = e->black + e->gain * powf(fmaxf(a, 0.0f), e->gamma) * (1.0f - e->black);
