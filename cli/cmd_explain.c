@@ -1,5 +1,6 @@
 /* cxr explain: heat maps of images, one row each on standard output, figures and maps in a folder. */
 #include "rows.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,7 +28,7 @@ static const char *add_model(void *args, const char *text)
 
 #define FILLS(field) CXR_FILLS(explain_args, field)
 
-static const char *const method_words[] = {"grad-cam", "grad-cam++", NULL};
+static const char *const method_words[] = {"grad-cam", "grad-cam++", "occlusion", NULL};
 static const char *const layer_words[] = {"layer1", "layer2", "layer3", "layer4", NULL};
 
 static const cxr_option options[] = {
@@ -46,6 +47,13 @@ static const cxr_option options[] = {
     {.name = "method", FILLS(method), .words = method_words, .help = "how the map is made"},
     {.name = "layer", FILLS(opts.layer), .words = layer_words, .help = "of which layer; an earlier one sees finer and less"},
     {.name = "class", FILLS(opts.class_name), .value = "NAME", .help = "explain this class (default: the predicted one)"},
+    {.name = "check",
+     FILLS(opts.check),
+     .help =
+         "say of each map whether it can be trusted: agreement with occlusion, test with random weights, share on the lungs"},
+    {.name = "curves",
+     FILLS(opts.curves),
+     .help = "deletion and insertion curves of each map, as CSV, and the areas under them"},
     CXR_OPTION_FORMAT(FILLS(format)),
     CXR_OPTION_MAX_PIXELS(FILLS(opts.run.limits.max_pixels)),
     CXR_OPTION_BATCH(FILLS(opts.run.batch_size)),
@@ -59,6 +67,23 @@ static const cxr_option options[] = {
 
 /* ---- Rows ---- */
 
+typedef struct measure {
+    const char *name;
+    double value; /* NaN: not measured */
+} measure;
+
+enum { MEASURES = 6 };
+
+/* What the options --check and --curves measure. */
+static void measures_of(measure to[MEASURES], const cxr_explanation *e)
+{
+    const measure all[MEASURES] = {{"occlusion", e->occlusion},   {"randomised", e->randomised}, {"lungs", e->lungs},
+                                   {"lungs_area", e->lungs_area}, {"deletion", e->deletion},     {"insertion", e->insertion}};
+    memcpy(to, all, sizeof all);
+}
+
+static const char *const trust_words[] = {"", "yes", "doubtful", "no"};
+
 static double probability(const cxr_explanation *e)
 {
     return (double)e->probabilities[e->explained];
@@ -69,17 +94,38 @@ static void head(const cxr_rows *r)
     if (r->format == CXR_TABLE)
         (void)printf("%-*s  %-*s  probability  figure\n", r->width, "prediction", r->width, "explained");
     else if (r->format == CXR_CSV)
-        (void)printf("path,prediction,explained,probability,figure,map\n");
+        (void)printf(
+            "path,prediction,explained,probability,figure,map,occlusion,randomised,lungs,lungs_area,deletion,insertion,"
+            "trust,why,curves\n");
 }
 
 static void table_row(const cxr_rows *r, const cxr_explanation *e)
 {
-    (void)printf("%-*s  %-*s  %11.4f  %s\n", r->width, cxr_model_class_name(r->model, e->predicted), r->width,
-                 cxr_model_class_name(r->model, e->explained), probability(e), e->figure);
+    char p[16];
+    const double value = probability(e);
+    (void)snprintf(p, sizeof p, value > 0.999 ? "> 0.999" : "%.4f", value);
+    (void)printf("%-*s  %-*s  %11s  %s\n", r->width, cxr_model_class_name(r->model, e->predicted), r->width,
+                 cxr_model_class_name(r->model, e->explained), p, e->figure);
+    if (e->trust != CXR_TRUST_UNKNOWN) {
+        (void)printf("  trust: %s", trust_words[e->trust]);
+        if (e->why != NULL) (void)printf(" (%s)", e->why);
+        (void)putchar('\n');
+    }
+    measure all[MEASURES];
+    measures_of(all, e);
+    const char *before = "  ";
+    for (int i = 0; i < MEASURES; i++) {
+        if (isnan(all[i].value)) continue;
+        (void)printf("%s%s %.2f", before, all[i].name, all[i].value);
+        before = ", ";
+    }
+    if (*before == ',') (void)putchar('\n');
 }
 
 static void csv_row(const cxr_rows *r, const cxr_explanation *e)
 {
+    measure all[MEASURES];
+    measures_of(all, e);
     cxr_print_csv(e->path);
     (void)putchar(',');
     cxr_print_csv(cxr_model_class_name(r->model, e->predicted));
@@ -89,14 +135,31 @@ static void csv_row(const cxr_rows *r, const cxr_explanation *e)
     cxr_print_csv(e->figure);
     (void)putchar(',');
     cxr_print_csv(e->raw);
+    for (int i = 0; i < MEASURES; i++) (void)printf(isnan(all[i].value) ? "," : ",%.9g", all[i].value);
+    (void)printf(",%s,%s,", trust_words[e->trust], e->why == NULL ? "" : e->why);
+    cxr_print_csv(e->curves == NULL ? "" : e->curves);
     (void)putchar('\n');
 }
 
+/* What was not asked for has no key; what could not be measured is null. */
 static json_t *json_row(const cxr_rows *r, const cxr_explanation *e)
 {
-    return json_pack("{s:s, s:s, s:s, s:f, s:s, s:s}", "path", e->path, "prediction",
-                     cxr_model_class_name(r->model, e->predicted), "explained", cxr_model_class_name(r->model, e->explained),
-                     "probability", probability(e), "figure", e->figure, "map", e->raw);
+    json_t *row =
+        json_pack("{s:s, s:s, s:s, s:f, s:s, s:s}", "path", e->path, "prediction", cxr_model_class_name(r->model, e->predicted),
+                  "explained", cxr_model_class_name(r->model, e->explained), "probability", probability(e), "figure", e->figure,
+                  "map", e->raw);
+    measure all[MEASURES];
+    measures_of(all, e);
+    const bool checked = e->trust != CXR_TRUST_UNKNOWN, curves = e->curves != NULL;
+    for (int i = 0; row != NULL && i < MEASURES; i++)
+        if (i < MEASURES - 2 ? checked : curves)
+            (void)json_object_set_new(row, all[i].name, isnan(all[i].value) ? json_null() : json_real(all[i].value));
+    if (row != NULL && checked) {
+        (void)json_object_set_new(row, "trust", json_string(trust_words[e->trust]));
+        (void)json_object_set_new(row, "why", e->why == NULL ? json_null() : json_string(e->why));
+    }
+    if (row != NULL && curves) (void)json_object_set_new(row, "curves", json_string(e->curves));
+    return row;
 }
 
 static void on_row(void *user, const cxr_explanation *e)
@@ -156,12 +219,12 @@ const cxr_command cxr_command_explain = {
         "(searched for images, in byte order of names). For each image DIR receives a figure, the image beside itself under "
         "the map, and the map before it was resized, as .npy.\n\n"
         "A heat map shows what a model looked at, not what is ill, and a model may look at the right place for a wrong "
-        "reason.\n\n"
+        "reason. With --check each row says whether the map can be trusted, and why.\n\n"
         "An image that cannot be read is reported on standard error with the reason; the rest goes on, and the exit status "
         "is 65 at the end.",
     .examples = {{"heat maps of a folder", "cxr explain --model runs/finetune --out maps chest_xray/test/PNEUMONIA"},
-                 {"what speaks against pneumonia, in more detail",
-                  "cxr explain --model runs/finetune --class NORMAL --layer layer3 new/a.jpeg"}},
+                 {"what speaks against pneumonia, in more detail, and whether to trust it",
+                  "cxr explain --model runs/finetune --class NORMAL --layer layer3 --check new/a.jpeg"}},
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .operand_min = 1,

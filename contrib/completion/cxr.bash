@@ -119,11 +119,11 @@ _cxr()
         esac
         ;;
     explain)
-        options="--model --out --method --layer --class --format --max-pixels --batch-size --device --precision --threads --deterministic --quiet --verbose --help"
+        options="--model --out --method --layer --class --check --curves --format --max-pixels --batch-size --device --precision --threads --deterministic --quiet --verbose --help"
         case $prev in
         --model | -m) kind='file' ;;
         --out | -o) kind='folder' ;;
-        --method) kind='word' words="grad-cam grad-cam++ " ;;
+        --method) kind='word' words="grad-cam grad-cam++ occlusion " ;;
         --layer) kind='word' words="layer1 layer2 layer3 layer4 " ;;
         --class) kind='word' ;;
         --format | -f) kind='word' words="table csv json jsonl " ;;

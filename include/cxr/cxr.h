@@ -384,15 +384,26 @@ CXR_API CXR_MUST_CHECK cxr_status cxr_predict(const cxr_model *model, const char
 
 /* Which way a heat map is made. */
 typedef enum cxr_explain_method {
-    CXR_GRAD_CAM,   /* Selvaraju et al. 2017: what a layer gives, weighed by its mean gradient */
-    CXR_GRAD_CAM_PP /* Grad-CAM++, Chattopadhay et al. 2018: weighed where the gradient is positive */
+    CXR_GRAD_CAM,    /* Selvaraju et al. 2017: what a layer gives, weighed by its mean gradient */
+    CXR_GRAD_CAM_PP, /* Grad-CAM++, Chattopadhay et al. 2018: weighed where the gradient is positive */
+    CXR_OCCLUSION    /* Zeiler, Fergus 2014: by how much hiding a part lowers the class's logit; needs no layer */
 } cxr_explain_method;
+
+/* Whether a map says something about the model; docs/explanation.md has the rules. */
+typedef enum cxr_trust {
+    CXR_TRUST_UNKNOWN, /* it was not checked */
+    CXR_TRUST_YES,
+    CXR_TRUST_DOUBTFUL,
+    CXR_TRUST_NO
+} cxr_trust;
 
 typedef struct cxr_explain_opts {
     cxr_explain_method method; /*                                                        default Grad-CAM  */
     const char *layer;         /* "layer1".."layer4": of whose values the map is made    default "layer4"  */
     const char *class_name;    /* what the map is to explain; NULL: the predicted class  default NULL      */
     const char *out;           /* folder of the images' figures and maps, created; NULL: none is written   */
+    bool check;                /* ask whether each map can be trusted; some 15 times as long  default false */
+    bool curves;               /* deletion and insertion curves; some 30 times as long   default false     */
     cxr_run_opts run;          /* its tta is ignored; gradients are f32 whatever the precision             */
 } cxr_explain_opts;
 CXR_API void cxr_explain_opts_default(cxr_explain_opts *o);
@@ -404,9 +415,19 @@ typedef struct cxr_explanation {
     const char *reason;         /* the sentence, when status is not CXR_OK                      */
     int predicted, explained;   /* class indices                                                */
     const float *probabilities; /* cxr_model_class_count() of them, in class order              */
-    const float *map;           /* height x width, 0 or more: before it is resized              */
+    const float *map;           /* height x width: before it is resized. 0 or more; of occlusion also below */
     int width, height;          /* of the map                                                   */
     const char *figure, *raw;   /* files written: a PNG and the map as .npy; NULL without `out` */
+    /* With `check`; else NaN and CXR_TRUST_UNKNOWN. Rank correlations are Spearman's, of maps of at most 8 x 8 parts; NaN where
+     * one of them is constant. */
+    double occlusion;  /* with the map of hiding one part after another */
+    double randomised; /* with the network's maps while its layers become random from the head down, mean (Adebayo 2018) */
+    double lungs, lungs_area; /* share of the map, and of the picture, in the estimated lungs; NaN where none were found */
+    cxr_trust trust;
+    const char *why; /* not yes: the reason; else NULL */
+    /* With `curves`; else NaN and NULL: areas under the class's probability (Petsiuk et al. 2018), low and high are good. */
+    double deletion, insertion;
+    const char *curves; /* file written */
 } cxr_explanation;
 
 /* Says of files, and of the images of folders as cxr_predict() finds them, where the model saw what speaks for a class: the gradient

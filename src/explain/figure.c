@@ -46,8 +46,7 @@ static double largest(const cxr_heat *f)
     return most;
 }
 
-/* The map between the centres of its cells, bilinear; x and y count cells from the map's edge. */
-static double between(const cxr_heat *f, double x, double y)
+double cxr_heat_at(const cxr_heat *f, double x, double y)
 {
     x = fmin(fmax(x - 0.5, 0.0), f->width - 1.0);
     y = fmin(fmax(y - 0.5, 0.0), f->height - 1.0);
@@ -94,7 +93,7 @@ static void paint_heat(cairo_surface_t *to, const cxr_heat *heat)
         for (int x = 0; x < w; x++) {
             const double u = (x + 0.5 - box.left) / (box.right - box.left);
             const bool inside = u >= 0.0 && u <= 1.0 && v >= 0.0 && v <= 1.0;
-            const double share = inside ? between(heat, u * heat->width, v * heat->height) / most : 0.0;
+            const double at = inside ? cxr_heat_at(heat, u * heat->width, v * heat->height) : 0.0, share = fmax(at / most, 0.0);
             memcpy(rows + (size_t)y * (size_t)stride + (size_t)x * sizeof *tones, &tones[(int)(share * (TONES - 1) + 0.5)],
                    sizeof *tones);
         }

@@ -7,9 +7,11 @@
 /* A map and the part of the image that it is about. */
 typedef struct cxr_heat {
     const cxr_preprocess *preprocess; /* what the network saw */
-    const float *map;                 /* height x width, 0 or more */
+    const float *map;                 /* height x width; what is below 0 is shown as 0 */
     int width, height;
 } cxr_heat;
+/* The map between the centres of its cells, bilinear; x and y count cells from the map's edge. */
+double cxr_heat_at(const cxr_heat *heat, double x, double y);
 
 typedef struct cxr_heat_figure {
     const char *title, *subtitle, *note; /* UTF-8; note may be NULL */

@@ -311,7 +311,16 @@ cxr_status cxr_explain(const cxr_model *m, const char *const *paths, size_t coun
                                    .width = 2,
                                    .height = 1,
                                    .figure = figure,
-                                   .raw = raw};
+                                   .raw = raw,
+                                   .occlusion = o->check ? 0.25 : NAN,
+                                   .randomised = o->check ? 0.125 : NAN,
+                                   .lungs = NAN,
+                                   .lungs_area = NAN,
+                                   .trust = o->check ? CXR_TRUST_DOUBTFUL : CXR_TRUST_UNKNOWN,
+                                   .why = o->check ? "no lungs" : NULL,
+                                   .deletion = o->curves ? 0.5 : NAN,
+                                   .insertion = o->curves ? 0.75 : NAN,
+                                   .curves = o->curves ? "c.csv" : NULL};
         row(user, &e);
     }
     return outcome(err);

@@ -8,9 +8,10 @@
 
 #include "base/mem.h"
 #include "explain/cam.h"
-#include "explain/probe.h"
+#include "explain/curves.h"
 #include "golden.h"
 #include "graph/params.h"
+#include <string.h>
 
 #define SEED   20240607u /* tools/make_golden.py */
 #define IMAGES 4
@@ -101,6 +102,35 @@ static void test_pytorch_reference(void **state)
     check_layer(&cxr_backend_reference, "layer3");
 }
 
+/* Maps are compared with the tolerance of maps, probabilities in absolute terms. */
+static void test_occlusion_and_deletion(void **state)
+{
+    (void)state;
+    enum { BATCH = 50, CELLS = CXR_OCCLUSION_SIDE * CXR_OCCLUSION_SIDE, POINTS = CXR_CURVE_STEPS + 1 };
+    const cxr_compile_opts o = {.max_batch = BATCH, .threads = 2}; /* 226 variants: the last batch is smaller */
+    const cxr_preprocess pre = {.size = SIZE};
+    static uint8_t scratch[BATCH * SIZE * SIZE];
+    static float maps[2 * CELLS];
+    float curves[2 * POINTS], cams[2 * 16];
+    cxr_probe p;
+    const cxr_variants v = {&p, scratch, BATCH, SIZE};
+    must(cxr_probe_open(&p, &cxr_backend_cpu, &graph, params, "layer3", &o, &error));
+    must(cxr_probe_run(&p, 2, pixels, &error));
+    must(cxr_maps_make(cams, CXR_GRAD_CAM, &v, 2, pixels, (const int[]){0, 1}, &error));
+    must(cxr_maps_make(maps, CXR_OCCLUSION, &v, 2, pixels, (const int[]){0, 1}, &error));
+    check("occlusion", "", maps, 2 * CELLS);
+    for (int i = 0; i < 2; i++) {
+        const cxr_heat heat = {&pre, cams + (size_t)i * 16, 4, 4};
+        cxr_curves c;
+        must(cxr_curves_make(&c, &heat, &v, pixels + (size_t)i * SIZE * SIZE, i, 1.0, &error));
+        memcpy(curves + i * POINTS, c.deletion, sizeof c.deletion);
+        assert_float_equal(c.deletion[0], c.insertion[CXR_CURVE_STEPS], 1e-6f); /* both the image as it is */
+        assert_true(c.deletion_area > 0.0 && c.deletion_area < 1.0 && c.insertion_area > 0.0 && c.insertion_area < 1.0);
+    }
+    check("deletion", "", curves, 2 * POINTS);
+    cxr_probe_close(&p);
+}
+
 /* Channel 0 speaks for the class everywhere, channel 1 against it. */
 static void test_by_hand(void **state)
 {
@@ -137,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pytorch_cpu),
         cmocka_unit_test(test_pytorch_reference),
+        cmocka_unit_test(test_occlusion_and_deletion),
         cmocka_unit_test(test_by_hand),
         cmocka_unit_test(test_refuses),
     };

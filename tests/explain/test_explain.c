@@ -173,6 +173,59 @@ static void test_overlay(void **state)
     cxr_image_free(&hot);
 }
 
+typedef struct checked {
+    int n;
+    cxr_explanation e[IMAGES];
+    bool course;
+} checked;
+
+static void on_checked(void *user, const cxr_explanation *e)
+{
+    checked *c = user;
+    c->course = e->curves != NULL && cxr_path_exists(e->curves);
+    c->e[c->n++] = *e;
+}
+
+static void near(double a, double b)
+{
+    assert_true(isnan(a) ? isnan(b) : fabs(a - b) < 0.02); /* of ranks of four cells, where rounding decides a tie */
+}
+
+/* What is measured does not depend on the batch; an image of noise has no lungs, so that its map is never beyond doubt. */
+static void test_check_and_curves(void **state)
+{
+    (void)state;
+    char *out = cxr_path_join(dir, "checked");
+    const char *const all[] = {paths[0], "absent.png", paths[2]};
+    cxr_explain_opts o = options(out);
+    checked one = {0}, many = {0};
+    o.check = o.curves = true;
+    must(cxr_explain(model, all, 3, &o, NULL, on_checked, &many, &error));
+    assert_true(many.course);
+    o.run.batch_size = 7;
+    o.out = NULL;
+    must(cxr_explain(model, all, 3, &o, NULL, on_checked, &one, &error));
+    assert_int_equal(many.n, 3);
+    for (int i = 0; i < 3; i++) {
+        const cxr_explanation *e = &many.e[i], *other = &one.e[i];
+        near(e->occlusion, other->occlusion);
+        near(e->randomised, other->randomised);
+        near(e->deletion, other->deletion);
+        near(e->insertion, other->insertion);
+        if (i == 1)
+            assert_true(e->status != CXR_OK && e->trust == CXR_TRUST_UNKNOWN && isnan(e->deletion));
+        else
+            assert_true(isnan(e->lungs) && e->trust > CXR_TRUST_YES && e->why != NULL && e->deletion > 0.0);
+    }
+    o.method = CXR_OCCLUSION;
+    o.curves = false;
+    one.n = 0;
+    must(cxr_explain(model, all, 1, &o, NULL, on_checked, &one, &error));
+    assert_int_equal(one.e[0].width, 16);
+    assert_true(isnan(one.e[0].occlusion) && isnan(one.e[0].deletion) && one.e[0].trust != CXR_TRUST_UNKNOWN);
+    cxr_mem_free(out);
+}
+
 static void refuse(cxr_explain_opts o, cxr_status want, const char *words)
 {
     const char *const all[] = {paths[0]};
@@ -225,9 +278,11 @@ static void test_every_allocation_can_fail(void **state)
     (void)state;
     char *out = cxr_path_join(dir, "failing");
     const char *const all[] = {paths[0]};
-    const cxr_explain_opts o = options(out);
+    cxr_explain_opts o = options(out);
+    o.check = o.curves = true;
+    o.run.batch_size = 8;
     bool fired = true;
-    for (long n = 0; fired; n += 1 + n / 8) {
+    for (long n = 0; fired; n += 1 + n / 3) {
         seen s = {0};
         cxr_mem_fail_at(n);
         const cxr_status st = cxr_explain(model, all, 1, &o, NULL, on_row, &s, &error);
@@ -242,8 +297,13 @@ static void test_every_allocation_can_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_files),   cmocka_unit_test(test_choices), cmocka_unit_test(test_overlay),
-        cmocka_unit_test(test_refuses), cmocka_unit_test(test_names),   cmocka_unit_test(test_every_allocation_can_fail),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_overlay),
+        cmocka_unit_test(test_check_and_curves),
+        cmocka_unit_test(test_refuses),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_every_allocation_can_fail),
     };
     return cmocka_run_group_tests_name("explain", tests, set_up, tear_down);
 }

@@ -89,9 +89,16 @@ def network(arch, seed):
     return model
 
 
-def images(seed, n, size):
-    grey = pixels(keyed(seed, KEY_PIXELS), (n, 1, size, size))
+def greys(seed, n, size):
+    return pixels(keyed(seed, KEY_PIXELS), (n, 1, size, size))
+
+
+def normalized(grey):
     return torch.tensor((grey / 255.0 - MEAN.reshape(3, 1, 1)) / STD.reshape(3, 1, 1))
+
+
+def images(seed, n, size):
+    return normalized(greys(seed, n, size))
 
 
 def run(model, x):
