@@ -27,9 +27,9 @@ bool cxr_figure_low_is_good(int f)
     return f == CXR_LOSS || f == CXR_BRIER || f == CXR_ECE;
 }
 
-int cxr_ece_bin(double probability)
+int cxr_bin(double probability, int bins)
 {
-    const int bin = (int)ceil(probability * CXR_ECE_BINS) - 1;
+    const int bin = (int)ceil(probability * bins) - 1;
     return bin < 0 ? 0 : bin;
 }
 
@@ -79,7 +79,7 @@ static void look_at_images(cxr_figures *t, double threshold)
         t->loss[i] = -log(fmin(fmax((double)q[p->label[i]], (double)FLT_EPSILON), 1.0 - (double)FLT_EPSILON));
         t->brier[i] = squared_error(q, p->classes, p->label[i], t->positive);
         t->confidence[i] = q[top];
-        t->bin[i] = (uint8_t)cxr_ece_bin((double)q[top]);
+        t->bin[i] = (uint8_t)cxr_bin((double)q[top], CXR_ECE_BINS);
         t->right[i] = top == p->label[i];
     }
 }

@@ -25,8 +25,8 @@ bool cxr_figure_low_is_good(int f);
 
 /* Bins of equal width over 0..1 that the calibration error sums over (Guo et al. 2017, eq. 5): bin b holds (b/15, (b+1)/15]. */
 #define CXR_ECE_BINS 15
-/* The bin of a probability; 0 belongs to the first. */
-int cxr_ece_bin(double probability);
+/* Which of `bins` of equal width a probability is in; 0 belongs to the first. */
+int cxr_bin(double probability, int bins);
 
 /* An image in the order of falling scores of a class. */
 typedef struct cxr_ranked {

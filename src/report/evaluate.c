@@ -93,17 +93,31 @@ static json_t *evaluation_json(const cxr_evaluate_opts *o, const cxr_model *m, s
     return cxr_json_whole(all, ok);
 }
 
+/* Two classes: calibration and decision curve. */
+static cxr_status write_two(const char *folder, const cxr_predictions *p, int positive, const cxr_reliability *r,
+                            cxr_error *err)
+{
+    cxr_benefit rows[CXR_BENEFIT_ROWS];
+    cxr_benefit_measure(rows, p, positive);
+    const cxr_status st = cxr_write_calibration(folder, r, err);
+    return st == CXR_OK ? cxr_write_benefit(folder, rows, err) : st;
+}
+
 static cxr_status write_files(const cxr_evaluate_opts *o, const cxr_model *m, const cxr_scored *s, const cxr_metrics *x,
                               cxr_error *err)
 {
     const cxr_predictions *p = &s->all;
+    const bool two = m->positive >= 0;
+    cxr_reliability r = {0};
     cxr_status st = cxr_make_folders(o->out, err);
     char *metrics = cxr_path_join(o->out, "metrics.json"), *rows = cxr_path_join(o->out, "predictions.csv");
     if (st == CXR_OK && (metrics == NULL || rows == NULL)) st = cxr_mem_fail(err, "a file name");
+    if (two) cxr_reliability_measure(&r, p, m->positive);
     if (st == CXR_OK) st = cxr_write_predictions(rows, p, s->groups, m->positive, m->threshold, err);
     if (st == CXR_OK) st = cxr_write_confusion(o->out, p, x, err);
     if (st == CXR_OK) st = cxr_write_curves(o->out, p, x, err);
-    if (st == CXR_OK) st = cxr_write_metrics(metrics, x, p->class_names, evaluation_json(o, m, x->n), err);
+    if (st == CXR_OK && two) st = write_two(o->out, p, m->positive, &r, err);
+    if (st == CXR_OK) st = cxr_write_metrics(metrics, x, two ? &r : NULL, p->class_names, evaluation_json(o, m, x->n), err);
     cxr_mem_free(metrics);
     cxr_mem_free(rows);
     return st;

@@ -50,7 +50,23 @@ static json_t *points(const cxr_metrics *m)
     return cxr_json_whole(all, ok);
 }
 
-static json_t *whole(const cxr_metrics *m, const char *const *classes)
+static json_t *calibration(const cxr_reliability *r)
+{
+    if (r == NULL) return json_null();
+    json_t *o = json_object();
+    bool ok = json_object_set_new(o, "bins", json_integer(CXR_RELIABILITY_BINS)) == 0;
+    ok &= json_object_set_new(o, "brier", cxr_json_number(r->brier)) == 0;
+    ok &= json_object_set_new(o, "reliability", cxr_json_number(r->reliability)) == 0;
+    ok &= json_object_set_new(o, "resolution", cxr_json_number(r->resolution)) == 0;
+    ok &= json_object_set_new(o, "uncertainty", cxr_json_number(r->uncertainty)) == 0;
+    ok &= json_object_set_new(o, "within_bin_variance", cxr_json_number(r->within_bin_variance)) == 0;
+    ok &= json_object_set_new(o, "within_bin_covariance", cxr_json_number(r->within_bin_covariance)) == 0;
+    ok &= json_object_set_new(o, "slope", cxr_json_figure(r->slope, r->slope_ci95)) == 0;
+    ok &= json_object_set_new(o, "intercept", cxr_json_figure(r->intercept, r->intercept_ci95)) == 0;
+    return cxr_json_whole(o, ok);
+}
+
+static json_t *whole(const cxr_metrics *m, const cxr_reliability *r, const char *const *classes)
 {
     json_t *o = json_object();
     bool ok = json_object_set_new(o, "n", json_integer((json_int_t)m->n)) == 0;
@@ -61,6 +77,7 @@ static json_t *whole(const cxr_metrics *m, const char *const *classes)
     ok &= json_object_set_new(o, "threshold", cxr_json_number(m->threshold)) == 0;
     ok &= json_object_set_new(o, "prevalence", m->prevalence > 0.0 ? cxr_json_number(m->prevalence) : json_null()) == 0;
     ok &= json_object_set_new(o, "operating_points", points(m)) == 0;
+    ok &= json_object_set_new(o, "calibration", calibration(r)) == 0;
     return cxr_json_whole(o, ok);
 }
 
@@ -86,10 +103,11 @@ static json_t *with(json_t *o, json_t *more)
     return cxr_json_whole(o, ok);
 }
 
-cxr_status cxr_write_metrics(const char *path, const cxr_metrics *m, const char *const *classes, json_t *more, cxr_error *err)
+cxr_status cxr_write_metrics(const char *path, const cxr_metrics *m, const cxr_reliability *r, const char *const *classes,
+                             json_t *more, cxr_error *err)
 {
     const cxr_status st = check_names(classes, m->classes, path, err);
-    if (st == CXR_OK) return cxr_write_json(path, with(whole(m, classes), more), err);
+    if (st == CXR_OK) return cxr_write_json(path, with(whole(m, r, classes), more), err);
     json_decref(more);
     return st;
 }

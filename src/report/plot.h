@@ -1,7 +1,9 @@
 /* Figures drawn with cairo, PNG and SVG from one routine. Colours are told apart in grey and by colour-blind readers. */
 #ifndef CXR_REPORT_PLOT_H
 #define CXR_REPORT_PLOT_H
+#include "eval/benefit.h"
 #include "eval/metrics.h"
+#include "eval/reliability.h"
 
 /* Train and validation loss on one panel, validation accuracy on another, against the epoch; `base`.png and `base`.svg, each
  * written atomically. count 0 draws empty axes. */
@@ -19,4 +21,8 @@ CXR_MUST_CHECK cxr_status cxr_write_curves(const char *folder, const cxr_predict
  * each row. */
 CXR_MUST_CHECK cxr_status cxr_write_confusion(const char *folder, const cxr_predictions *p, const cxr_metrics *m,
                                               cxr_error *err);
+/* calibration.* (low,high,count,mean_probability,observed,ci95_low,ci95_high), a row for each bin; empty bins have no numbers. */
+CXR_MUST_CHECK cxr_status cxr_write_calibration(const char *folder, const cxr_reliability *r, cxr_error *err);
+/* decision_curve.* (threshold,model,all,none) of CXR_BENEFIT_ROWS rows. */
+CXR_MUST_CHECK cxr_status cxr_write_benefit(const char *folder, const cxr_benefit *rows, cxr_error *err);
 #endif

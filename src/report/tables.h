@@ -2,16 +2,17 @@
 #ifndef CXR_REPORT_TABLES_H
 #define CXR_REPORT_TABLES_H
 #include "eval/metrics.h"
+#include "eval/reliability.h"
 #include "report/text.h"
 
 /* epoch,train_loss,val_loss,val_accuracy,lr,seconds,images_per_second */
 CXR_MUST_CHECK cxr_status cxr_write_results(const char *path, const cxr_epoch *epochs, size_t count, cxr_error *err);
 /* seed,best_epoch and the figures by name; a row for each finished run, then mean and sd. */
 CXR_MUST_CHECK cxr_status cxr_write_seeds(const char *path, const cxr_seeds *s, cxr_error *err);
-/* One object; every figure is {"value": x, "ci95": [low, high]} (null when undefined), more than two classes add "per_class". more:
- * an object whose members are added; it is taken. NULL is what exhausted memory makes of it. */
-CXR_MUST_CHECK cxr_status cxr_write_metrics(const char *path, const cxr_metrics *m, const char *const *classes, json_t *more,
-                                            cxr_error *err);
+/* One object; every figure is {"value": x, "ci95": [low, high]} (null when undefined), more than two classes add "per_class". r: NULL: there
+ * is no "calibration". more: an object whose members are added; it is taken. NULL is what exhausted memory makes of it. */
+CXR_MUST_CHECK cxr_status cxr_write_metrics(const char *path, const cxr_metrics *m, const cxr_reliability *r,
+                                            const char *const *classes, json_t *more, cxr_error *err);
 /* path,label,prediction,probability_<CLASS>...,group ; probabilities with 9 significant digits (a float's round trip). groups: the
  * patient of each image; NULL: the column is not there. */
 CXR_MUST_CHECK cxr_status cxr_write_predictions(const char *path, const cxr_predictions *p, const char *const *groups,

@@ -1,4 +1,4 @@
-/* What an evaluation leaves: what its folder says of how it was done, and its row in the run's ledger, a new one or an older
+/* What an evaluation leaves: its tables, what its folder says of how it was done, and its row in the run's ledger, a new one or an older
  * version's. The model is untrained, the data are toys. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -91,6 +91,35 @@ static void metrics_say_how_they_came_to_be(void **state)
     json_decref(all);
     cxr_metrics_free(&x);
     cxr_model_close(&m);
+}
+
+/* The tables hold what is measured of the predictions beside them. */
+static void calibration_and_decision_curve_are_files(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"calibration.svg", "calibration.png", "decision_curve.svg", "decision_curve.png"};
+    cxr_csv bins, rows;
+    size_t images = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char name[64];
+        (void)snprintf(name, sizeof name, "figures/%s", names[i]);
+        assert_true(cxr_path_exists(toy_path(name)));
+    }
+    must(cxr_csv_read(&bins, toy_path("figures/calibration.csv"), &error));
+    must(cxr_csv_read(&rows, toy_path("figures/decision_curve.csv"), &error));
+    assert_int_equal(bins.row_count, 11);
+    for (size_t r = 1; r < bins.row_count; r++) {
+        const bool some = strcmp(bins.rows[r][cxr_csv_column(&bins, "count")], "0") != 0;
+        images += strtoul(bins.rows[r][cxr_csv_column(&bins, "count")], NULL, 10);
+        assert_true(some == (*bins.rows[r][cxr_csv_column(&bins, "mean_probability")] != '\0'));
+        assert_true(some == (*bins.rows[r][cxr_csv_column(&bins, "ci95_high")] != '\0'));
+    }
+    assert_int_equal(images, 10);
+    assert_int_equal(rows.row_count, 100);
+    assert_string_equal(rows.rows[50][0], "0.50");
+    assert_true(strtod(rows.rows[50][cxr_csv_column(&rows, "all")], NULL) == 0.0); /* as many of each */
+    cxr_csv_free(&bins);
+    cxr_csv_free(&rows);
 }
 
 static void a_prevalence_is_a_share(void **state)
@@ -208,11 +237,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(metrics_say_how_they_came_to_be),
-        cmocka_unit_test(a_prevalence_is_a_share),
-        cmocka_unit_test(readings_are_counted),
-        cmocka_unit_test(an_older_ledger_goes_on),
-        cmocka_unit_test(a_broken_ledger_stops_nothing),
+        cmocka_unit_test(metrics_say_how_they_came_to_be), cmocka_unit_test(calibration_and_decision_curve_are_files),
+        cmocka_unit_test(a_prevalence_is_a_share),         cmocka_unit_test(readings_are_counted),
+        cmocka_unit_test(an_older_ledger_goes_on),         cmocka_unit_test(a_broken_ledger_stops_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -132,13 +132,26 @@ static bool same(const json_t *got, double want)
     return isnan(want) ? json_is_null(got) : json_is_real(got) && json_real_value(got) == want;
 }
 
+static const cxr_reliability reliable = {.brier = 0.1,
+                                         .reliability = 0.2,
+                                         .resolution = 0.3,
+                                         .uncertainty = 0.4,
+                                         .within_bin_variance = 0.5,
+                                         .within_bin_covariance = 0.6,
+                                         .slope = 0.7,
+                                         .slope_ci95 = {0.65, 0.75},
+                                         .intercept = (double)NAN,
+                                         .intercept_ci95 = {(double)NAN, (double)NAN}};
+
 static json_t *written(const cxr_predictions *p, int positive, cxr_metrics **m)
 {
     const char *path = in_folder("metrics.json");
     assert_int_equal(cxr_metrics_compute(m, p, positive, 0.5, NULL), CXR_OK);
     assert_int_equal(cxr_metrics_intervals(*m, p, NULL, 1, NULL), CXR_OK);
     cxr_points_measure(*m, p, 0.125, (double)NAN, 0.25);
-    assert_int_equal(cxr_write_metrics(path, *m, p->class_names, json_pack("{s:i}", "more", 7), NULL), CXR_OK);
+    assert_int_equal(
+        cxr_write_metrics(path, *m, positive >= 0 ? &reliable : NULL, p->class_names, json_pack("{s:i}", "more", 7), NULL),
+        CXR_OK);
     json_t *o = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
     assert_non_null(o);
     assert_int_equal(unlink(path), 0);
@@ -154,7 +167,7 @@ static bool same_interval(const json_t *got, const double ci[2])
 
 static void check_shared_keys(const json_t *o, const cxr_metrics *m)
 {
-    assert_int_equal(json_object_size(o), CXR_METRICS + 8);
+    assert_int_equal(json_object_size(o), CXR_METRICS + 9);
     assert_int_equal(json_integer_value(json_object_get(o, "n")), m->n);
     assert_int_equal(json_integer_value(json_object_get(o, "more")), 7);
     assert_true(same(json_object_get(o, "threshold"), 0.5));
@@ -201,6 +214,13 @@ static void metrics_of_two_classes(void **state)
     assert_true(json_is_null(json_object_get(json_object_get(o, "ppv"), "value"))); /* never predicted */
     assert_int_equal(json_object_size(json_object_get(o, "auroc")), 2);
     check_points(o, m);
+    const json_t *c = json_object_get(o, "calibration"), *slope = json_object_get(c, "slope");
+    static const char *const parts[] = {"brier",       "reliability",         "resolution",
+                                        "uncertainty", "within_bin_variance", "within_bin_covariance"};
+    for (size_t i = 0; i < 6; i++) assert_true(same(json_object_get(c, parts[i]), (&reliable.brier)[i]));
+    assert_true(same(json_object_get(slope, "value"), 0.7) &&
+                same_interval(json_object_get(slope, "ci95"), reliable.slope_ci95));
+    assert_true(json_is_null(json_object_get(json_object_get(c, "intercept"), "value")));
     json_decref(o);
     cxr_metrics_free(&m);
 }
@@ -213,6 +233,7 @@ static void metrics_of_three_classes(void **state)
     check_shared_keys(o, m);
     assert_true(json_is_null(json_object_get(o, "positive_class")));
     assert_int_equal(json_object_size(json_object_get(o, "operating_points")), 0);
+    assert_true(json_is_null(json_object_get(o, "calibration")));
     for (int f = 0; f < CXR_METRICS; f++) {
         const json_t *each = json_object_get(json_object_get(o, m->names[f]), "per_class");
         assert_true((each != NULL) == (m->per_class[f] != NULL));
@@ -231,7 +252,7 @@ static void a_name_that_is_not_utf8_is_refused(void **state)
     static const char *const latin1[] = {"ok", "Entz\xFCndung"};
     const char *path = in_folder("metrics.json");
     assert_int_equal(cxr_metrics_compute(&m, &two_classes, 1, 0.5, NULL), CXR_OK);
-    assert_int_equal(cxr_write_metrics(path, m, latin1, json_object(), &err), CXR_EDATA);
+    assert_int_equal(cxr_write_metrics(path, m, NULL, latin1, json_object(), &err), CXR_EDATA);
     assert_non_null(strstr(err.text, "metrics.json"));
     assert_non_null(strstr(err.text, "UTF-8"));
     assert_int_equal(entries(), 0);
@@ -242,7 +263,7 @@ static cxr_status write_nth(int which, const char *path, const cxr_metrics *m, c
 {
     if (which == 0) return cxr_write_results(path, epochs, 2, err);
     if (which == 1) return cxr_write_predictions(path, &three_classes, NULL, -1, 0.5, err);
-    return cxr_write_metrics(path, m, awkward, json_object(), err);
+    return cxr_write_metrics(path, m, NULL, awkward, json_object(), err);
 }
 
 static void a_missing_folder_cannot_be_created_in(void **state)
