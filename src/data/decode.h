@@ -12,9 +12,9 @@ typedef struct cxr_source {
     const cxr_limits *limits;
 } cxr_source;
 
-/* On failure *out may hold pixels; the caller frees it. *orientation: EXIF's 1..8, 1 when there is none. */
-CXR_MUST_CHECK cxr_status cxr_decode_jpeg(cxr_image *out, int *orientation, const cxr_source *src, cxr_error *err);
-CXR_MUST_CHECK cxr_status cxr_decode_png(cxr_image *out, int *orientation, const cxr_source *src, cxr_error *err);
+/* On failure *out may hold pixels; the caller frees it. *info comes with orientation 1. */
+CXR_MUST_CHECK cxr_status cxr_decode_jpeg(cxr_image *out, cxr_image_info *info, const cxr_source *src, cxr_error *err);
+CXR_MUST_CHECK cxr_status cxr_decode_png(cxr_image *out, cxr_image_info *info, const cxr_source *src, cxr_error *err);
 
 /* CXR_ELIMIT unless width x height is 1..limit and no side is beyond half of int. */
 CXR_MUST_CHECK cxr_status cxr_decode_check_size(const cxr_source *src, uint64_t width, uint64_t height, cxr_error *err);

@@ -23,7 +23,7 @@ struct reader {
     cxr_error *err;
     const cxr_source *src;
     cxr_image *out;
-    int *orientation;
+    cxr_image_info *info;
 };
 
 static _Noreturn void stop(struct reader *r, cxr_status status)
@@ -67,10 +67,24 @@ static void read_orientation(struct reader *r)
     static const char head[6] = "Exif\0";
     for (jpeg_saved_marker_ptr m = r->jpeg.marker_list; m != NULL; m = m->next) {
         if (m->marker != EXIF_MARKER || m->data_length < sizeof head || memcmp(m->data, head, sizeof head) != 0) continue;
-        const cxr_status st = cxr_decode_orientation(r->orientation, m->data, m->data_length, r->err);
+        const cxr_status st = cxr_decode_orientation(&r->info->orientation, m->data, m->data_length, r->err);
         if (st != CXR_OK) stop(r, st);
         return;
     }
+}
+
+static void read_info(struct reader *r)
+{
+    const int channels = r->jpeg.num_components;
+    *r->info = (cxr_image_info){.format = "JPEG",
+                                .mode = channels == 1   ? "grey"
+                                        : channels == 4 ? "CMYK"
+                                                        : "RGB",
+                                .depth = r->jpeg.data_precision,
+                                .width = (int)r->jpeg.image_width,
+                                .height = (int)r->jpeg.image_height,
+                                .orientation = 1};
+    read_orientation(r);
 }
 
 /* Grey of one row of CMYK. Adobe stores it inverted, and so does every writer met in practice: PIL assumes it too. */
@@ -144,7 +158,7 @@ static void decode(struct reader *r)
     const uint64_t width = jpeg->image_width, height = jpeg->image_height;
     cxr_status st = cxr_decode_check_size(r->src, width, height, r->err);
     if (st != CXR_OK) stop(r, st);
-    read_orientation(r);
+    read_info(r);
     choose_output(r);
     choose_scale(r);
     /* The most that a legal file needs: two-byte coefficients of four components, padded to blocks. */
@@ -163,10 +177,9 @@ static cxr_status decode_guarded(struct reader *r)
     return CXR_OK;
 }
 
-cxr_status cxr_decode_jpeg(cxr_image *out, int *orientation, const cxr_source *src, cxr_error *err)
+cxr_status cxr_decode_jpeg(cxr_image *out, cxr_image_info *info, const cxr_source *src, cxr_error *err)
 {
-    struct reader r = {.err = err, .src = src, .out = out, .orientation = orientation};
-    *orientation = 1;
+    struct reader r = {.err = err, .src = src, .out = out, .info = info};
     r.jpeg.err = jpeg_std_error(&r.errors);
     r.errors.error_exit = on_error;
     r.errors.emit_message = on_message;

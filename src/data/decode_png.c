@@ -82,6 +82,21 @@ static int read_rows(spng_ctx *png, cxr_image *out, const layout *lay)
     return spng_decode_chunks(png); /* to IEND: a file cut after its pixels is truncated, too */
 }
 
+static cxr_image_info info_of(const struct spng_ihdr *h)
+{
+    static const char *const modes[] = {[SPNG_COLOR_TYPE_GRAYSCALE] = "grey",
+                                        [SPNG_COLOR_TYPE_TRUECOLOR] = "RGB",
+                                        [SPNG_COLOR_TYPE_INDEXED] = "palette",
+                                        [SPNG_COLOR_TYPE_GRAYSCALE_ALPHA] = "grey and alpha",
+                                        [SPNG_COLOR_TYPE_TRUECOLOR_ALPHA] = "RGB and alpha"};
+    return (cxr_image_info){.format = "PNG",
+                            .mode = modes[h->color_type], /* libspng has refused all others */
+                            .depth = h->bit_depth,
+                            .width = (int)h->width,
+                            .height = (int)h->height,
+                            .orientation = 1};
+}
+
 static cxr_status read_orientation(spng_ctx *png, int *orientation, cxr_error *err)
 {
     static const char head[6] = "Exif\0";
@@ -96,12 +111,14 @@ static cxr_status read_orientation(spng_ctx *png, int *orientation, cxr_error *e
     return st;
 }
 
-static cxr_status decode(cxr_image *out, int *orientation, spng_ctx *png, layout *lay, const cxr_source *src, cxr_error *err)
+static cxr_status decode(cxr_image *out, cxr_image_info *info, spng_ctx *png, layout *lay, const cxr_source *src,
+                         cxr_error *err)
 {
     int code = open_png(png, src, &lay->header);
     if (code != 0) return png_fail(src, code, err);
     cxr_status st = cxr_decode_check_size(src, lay->header.width, lay->header.height, err);
     if (st != CXR_OK) return st;
+    *info = info_of(&lay->header);
     code = choose_format(png, lay);
     if (code != 0) return png_fail(src, code, err);
     st = cxr_image_new(out, (int)lay->header.width, (int)lay->header.height, err);
@@ -111,18 +128,17 @@ static cxr_status decode(cxr_image *out, int *orientation, spng_ctx *png, layout
     if (lay->row == NULL) return cxr_mem_fail(err, src->name);
     code = read_rows(png, out, lay);
     if (code != 0) return png_fail(src, code, err);
-    return read_orientation(png, orientation, err);
+    return read_orientation(png, &info->orientation, err);
 }
 
-cxr_status cxr_decode_png(cxr_image *out, int *orientation, const cxr_source *src, cxr_error *err)
+cxr_status cxr_decode_png(cxr_image *out, cxr_image_info *info, const cxr_source *src, cxr_error *err)
 {
     struct spng_alloc memory = {cxr_decode_alloc, cxr_decode_realloc, cxr_decode_calloc, cxr_mem_free};
-    *orientation = 1;
     cxr_decode_memory_reset();
     spng_ctx *png = spng_ctx_new2(&memory, 0);
     if (png == NULL) return cxr_mem_fail(err, src->name);
     layout lay = {0};
-    const cxr_status st = decode(out, orientation, png, &lay, src, err);
+    const cxr_status st = decode(out, info, png, &lay, src, err);
     cxr_mem_free(lay.row);
     spng_ctx_free(png);
     return st;

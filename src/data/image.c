@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "data/decode.h"
+#include "data/resize.h"
 #include <string.h>
 #include <turbojpeg.h>
 
@@ -50,29 +51,35 @@ static cxr_status orient(cxr_image *img, int orientation, cxr_error *err)
     return CXR_OK;
 }
 
-static cxr_status decode_any(cxr_image *out, int *orientation, const cxr_source *src, cxr_error *err)
+static cxr_status decode_any(cxr_image *out, cxr_image_info *info, const cxr_source *src, cxr_error *err)
 {
     static const uint8_t jpeg[3] = {0xFF, 0xD8, 0xFF}, png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'};
     if (src->len == 0) return cxr_fail(err, CXR_EDATA, "%s: the file is empty", src->name);
     if (src->len > src->limits->max_bytes)
         return cxr_fail(err, CXR_ELIMIT, "%s: %zu bytes, limit %llu", src->name, src->len,
                         (unsigned long long)src->limits->max_bytes);
-    if (src->len >= sizeof jpeg && memcmp(src->data, jpeg, sizeof jpeg) == 0)
-        return cxr_decode_jpeg(out, orientation, src, err);
-    if (src->len >= sizeof png && memcmp(src->data, png, sizeof png) == 0) return cxr_decode_png(out, orientation, src, err);
+    if (src->len >= sizeof jpeg && memcmp(src->data, jpeg, sizeof jpeg) == 0) return cxr_decode_jpeg(out, info, src, err);
+    if (src->len >= sizeof png && memcmp(src->data, png, sizeof png) == 0) return cxr_decode_png(out, info, src, err);
     return cxr_fail(err, CXR_EDATA, "%s: neither a JPEG nor a PNG image", src->name);
+}
+
+cxr_status cxr_image_decode_info(cxr_image *out, cxr_image_info *info, const void *data, size_t len, const char *name,
+                                 const cxr_preprocess *target, const cxr_limits *lim, cxr_error *err)
+{
+    const cxr_source src = {data, len, name, target, lim};
+    cxr_image_info found = {.orientation = 1};
+    *out = (cxr_image){0};
+    cxr_status st = decode_any(out, &found, &src, err);
+    if (st == CXR_OK) st = orient(out, found.orientation, err);
+    if (st != CXR_OK) cxr_image_free(out);
+    if (info != NULL) *info = found;
+    return st;
 }
 
 cxr_status cxr_image_decode(cxr_image *out, const void *data, size_t len, const char *name, const cxr_preprocess *target,
                             const cxr_limits *lim, cxr_error *err)
 {
-    const cxr_source src = {data, len, name, target, lim};
-    int orientation = 1;
-    *out = (cxr_image){0};
-    cxr_status st = decode_any(out, &orientation, &src, err);
-    if (st == CXR_OK) st = orient(out, orientation, err);
-    if (st != CXR_OK) cxr_image_free(out);
-    return st;
+    return cxr_image_decode_info(out, NULL, data, len, name, target, lim, err);
 }
 
 cxr_status cxr_image_load(cxr_image *out, const char *path, const cxr_preprocess *target, const cxr_limits *lim, cxr_error *err)
@@ -82,6 +89,19 @@ cxr_status cxr_image_load(cxr_image *out, const char *path, const cxr_preprocess
     cxr_status st = cxr_buf_read(&file, path, lim->max_bytes, err);
     if (st == CXR_OK) st = cxr_image_decode(out, file.data, file.len, path, target, lim, err);
     cxr_buf_free(&file);
+    return st;
+}
+
+cxr_status cxr_image_thumbnail(cxr_image *out, const char *path, int side, const cxr_limits *lim, cxr_error *err)
+{
+    const cxr_preprocess target = {.rule = CXR_RESIZE_FIT, .size = side};
+    cxr_image decoded;
+    *out = (cxr_image){0};
+    cxr_status st = cxr_image_load(&decoded, path, &target, lim, err);
+    if (st != CXR_OK) return st;
+    const cxr_extent e = cxr_resized_by_rule(decoded.width, decoded.height, CXR_RESIZE_FIT, side);
+    st = cxr_image_resize(out, &decoded, (int)e.width, (int)e.height, NULL, err);
+    cxr_image_free(&decoded);
     return st;
 }
 

@@ -9,6 +9,15 @@ typedef struct cxr_image {
     int width, height;
 } cxr_image;
 
+/* A picture's file as it is, before it becomes one grey channel. */
+typedef struct cxr_image_info {
+    const char *format; /* "JPEG" or "PNG" */
+    const char *mode;   /* "grey", "RGB", "CMYK", "palette", "grey and alpha", "RGB and alpha" */
+    int depth;          /* bits of a channel or palette index */
+    int width, height;  /* as stored, in front of the orientation */
+    int orientation;    /* EXIF's 1..8, 1 when there is none */
+} cxr_image_info;
+
 /* Decodes JPEG (grey, RGB, CMYK/YCCK) or PNG (all depths, palette, alpha over black), told by content and not by name, with
  * EXIF orientation applied. Colour becomes luma (ITU-R 601, as PIL's convert("L"); of a YCbCr JPEG its own Y, which
  * differs only where RGB would clip); 16-bit keeps its high byte. `name` is for the sentence. CXR_EDATA when unreadable or
@@ -19,8 +28,15 @@ typedef struct cxr_image {
  * target, so that training and serving see the same pixels. */
 CXR_MUST_CHECK cxr_status cxr_image_decode(cxr_image *out, const void *data, size_t len, const char *name,
                                            const cxr_preprocess *target, const cxr_limits *lim, cxr_error *err);
+/* The same; *info is filled as far as the file could be read. NULL: nobody asks. */
+CXR_MUST_CHECK cxr_status cxr_image_decode_info(cxr_image *out, cxr_image_info *info, const void *data, size_t len,
+                                                const char *name, const cxr_preprocess *target, const cxr_limits *lim,
+                                                cxr_error *err);
 CXR_MUST_CHECK cxr_status cxr_image_load(cxr_image *out, const char *path, const cxr_preprocess *target, const cxr_limits *lim,
                                          cxr_error *err);
+/* The image so large that its longer side is `side` pixels: for people to look at. */
+CXR_MUST_CHECK cxr_status cxr_image_thumbnail(cxr_image *out, const char *path, int side, const cxr_limits *lim,
+                                              cxr_error *err);
 CXR_MUST_CHECK cxr_status cxr_image_new(cxr_image *out, int width, int height, cxr_error *err);
 void cxr_image_free(cxr_image *img); /* zeroes it */
 /* A grey JPEG of that quality (1..100), in memory or written atomically. `name` is for the sentence. */

@@ -74,18 +74,6 @@ static void caption(cxr_page *p, const wrong *w)
     cxr_html_markup(&p->html, "</p>\n");
 }
 
-static cxr_status load_picture(cxr_image *out, const char *file, const cxr_limits *limits, cxr_error *err)
-{
-    const cxr_preprocess target = {.rule = CXR_RESIZE_FIT, .size = SIDE};
-    cxr_image decoded = {0};
-    cxr_status st = cxr_image_load(&decoded, file, &target, limits, err);
-    const double scale = st == CXR_OK ? (double)SIDE / (decoded.width > decoded.height ? decoded.width : decoded.height) : 1.0;
-    const int width = (int)(decoded.width * scale + 0.5), height = (int)(decoded.height * scale + 0.5);
-    if (st == CXR_OK) st = cxr_image_resize(out, &decoded, width > 0 ? width : 1, height > 0 ? height : 1, NULL, err);
-    cxr_image_free(&decoded);
-    return st;
-}
-
 /* An image that was measured and cannot be shown now is a line of text: the page's figures are none the worse for it. */
 static void show(const gallery *g, const wrong *w, const cxr_explanation *e)
 {
@@ -95,7 +83,7 @@ static void show(const gallery *g, const wrong *w, const cxr_explanation *e)
     cxr_buf overlay = {0};
     cxr_error why = {0};
     cxr_html_markup(&p->html, "<li>");
-    if (load_picture(&picture, w->file, limits, &why) != CXR_OK) {
+    if (cxr_image_thumbnail(&picture, w->file, SIDE, limits, &why) != CXR_OK) {
         cxr_html_element(&p->html, "p", why.text);
     } else {
         cxr_html_markup(&p->html, "<div class=\"pair\">");
