@@ -34,7 +34,7 @@ static int usage_error(const char *verb, const char *text)
 
 static int unknown_verb(const char *verb)
 {
-    const char *names[16] = {"help"};
+    const char *names[32] = {"help"};
     char text[256];
     for (size_t i = 0; cxr_commands[i] != NULL && i + 2 < sizeof names / sizeof *names; i++)
         names[i + 1] = cxr_commands[i]->name;

@@ -7,7 +7,7 @@
 /* Exit statuses, after sysexits.h. */
 typedef enum cxr_exit {
     CXR_EXIT_OK = 0,
-    CXR_EXIT_UNMET = 1, /* cxr compare --require */
+    CXR_EXIT_UNMET = 1, /* cxr compare --require, cxr inspect --strict */
     CXR_EXIT_USAGE = 2,
     CXR_EXIT_DATA = 65,
     CXR_EXIT_NO_INPUT = 66,

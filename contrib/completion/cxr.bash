@@ -2,7 +2,7 @@
 _cxr()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
-    local options='' words='' kind='operand' verbs='train tune evaluate compare predict explain calibrate quantize export summary fetch-weights phantom bench help'
+    local options='' words='' kind='operand' verbs='inspect train tune evaluate compare predict explain calibrate quantize export summary fetch-weights phantom bench help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$cur")
@@ -10,6 +10,21 @@ _cxr()
     fi
     case $verb in
     help) options=$verbs kind='word' words=$verbs ;;
+    inspect)
+        options="--out --format --all --strict --group-by --split-file --model --max-pixels --batch-size --device --precision --threads --deterministic --quiet --verbose --help"
+        case $prev in
+        --out | -o) kind='folder' ;;
+        --format | -f) kind='word' words="table json " ;;
+        --group-by) kind='word' ;;
+        --split-file) kind='file' ;;
+        --model | -m) kind='file' ;;
+        --max-pixels) kind='word' ;;
+        --batch-size | -b) kind='word' ;;
+        --device) kind='word' words="auto cpu cuda reference " ;;
+        --precision) kind='word' words="f32 bf16 int8 auto " ;;
+        --threads | -j) kind='word' ;;
+        esac
+        ;;
     train)
         options="--recipe --group-by --val-fraction --train-images --skip-unreadable --max-pixels --size --resize --flip --rotate --crop-scale --brightness --contrast --zoom --gamma --noise --jpeg-quality --erase --arch --weights --allow-missing --head --dropout --freeze --epochs --batch-size --optimizer --lr --layer-decay --schedule --momentum --weight-decay --clip-norm --ema --swa --mixup --cutmix --label-smoothing --teacher --distil --distil-temperature --class-weights --balanced --early-stop --fit --seed --seeds --then-distil --out --name --resume --checkpoint-seconds --device --precision --threads --cache --cache-features --deterministic --quiet --verbose --help"
         case $prev in

@@ -515,6 +515,51 @@ CXR_API void cxr_report_opts_default(cxr_report_opts *o);
 CXR_API CXR_MUST_CHECK cxr_status cxr_report(const cxr_model *model, const cxr_report_opts *opts, const cxr_hooks *hooks,
                                              cxr_error *err);
 
+/* ---- Inspection ---- */
+
+/* What a check of a data set comes to. */
+typedef enum cxr_verdict {
+    CXR_VERDICT_OK,
+    CXR_VERDICT_LOOK,    /* a person should look: it may be right                  */
+    CXR_VERDICT_PROBLEM, /* figures made with this data cannot be trusted before it is put right */
+    CXR_VERDICT_SKIPPED  /* the check could not be made; it says why               */
+} cxr_verdict;
+
+typedef struct cxr_inspect_opts {
+    const char *data;       /* as in cxr_train_opts                                  required         */
+    const char *group_by;   /* as in cxr_train_opts                                  default "auto"   */
+    const char *split_file; /* a run's split.csv that decides membership, or NULL                     */
+    const cxr_model *model; /* whose features tell train from test; NULL: they are not told; lent     */
+    const char *out;        /* folder for inspect.json and inspect.html, created; NULL: none          */
+    cxr_run_opts run;       /* its tta is ignored                                                     */
+} cxr_inspect_opts;
+CXR_API void cxr_inspect_opts_default(cxr_inspect_opts *o);
+
+typedef struct cxr_data_check {
+    const char *name; /* "near-duplicates" */
+    cxr_verdict verdict;
+    const char *says;         /* a sentence without a full stop */
+    const char *const *lines; /* one for each finding, what matters most first */
+    size_t line_count;
+} cxr_data_check;
+
+typedef struct cxr_inspection {
+    size_t images;
+    int classes;
+    const char *const *class_names;
+    size_t (*counts)[4]; /* of each class: images in train, val, test, and in none of them */
+    cxr_data_check *checks;
+    size_t check_count;
+    cxr_verdict verdict; /* the worst of the checks'; never CXR_VERDICT_SKIPPED */
+    char *json;          /* all of it as one JSON object, as in inspect.json */
+} cxr_inspection;
+
+/* Looks a data set over before it is trained on: what docs/data.md lists. Each image is read once, and once more for its features.
+ * Unreadable images are findings. No model is judged, so no reading of the test split is counted. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_inspect(const cxr_inspect_opts *opts, const cxr_hooks *hooks, cxr_inspection **out,
+                                              cxr_error *err);
+CXR_API void cxr_inspection_free(cxr_inspection **i);
+
 /* ---- Comparison ---- */
 
 /* An image on which two models decide differently. */

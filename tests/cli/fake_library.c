@@ -414,6 +414,39 @@ void cxr_robustness_free(cxr_robustness **r)
     *r = NULL;
 }
 
+void cxr_inspect_opts_default(cxr_inspect_opts *o)
+{
+    *o = (cxr_inspect_opts){.group_by = "auto", .run.batch_size = 64};
+    cxr_limits_default(&o->run.limits);
+}
+
+cxr_status cxr_inspect(const cxr_inspect_opts *o, const cxr_hooks *hooks, cxr_inspection **out, cxr_error *err)
+{
+    static const char *const classes[] = {"NORMAL", "PNEUMONIA"};
+    static const char *const lines[] = {"a.jpeg  b.jpeg", "c.jpeg", "d.jpeg", "e.jpeg", "f.jpeg", "g.jpeg"};
+    static size_t counts[2][4] = {{7, 0, 3, 0}, {9, 0, 4, 0}};
+    static cxr_data_check checks[] = {{"readable", CXR_VERDICT_OK, "all 23 images can be read", lines, 0},
+                                      {"duplicates", CXR_VERDICT_PROBLEM, "6 repeated files, 1 across splits", lines, 6}};
+    static char json[] = "{\"images\": 23}\n";
+    static cxr_inspection found;
+    talk(hooks);
+    (void)printf("inspect data=%s group_by=%s split_file=%s model=%d out=%s threads=%d\n", o->data, o->group_by,
+                 o->split_file ? o->split_file : "-", o->model != NULL, o->out ? o->out : "-", o->run.threads);
+    *out = NULL;
+    if (stopped(hooks)) return cxr_fail(err, CXR_ESTOPPED, "stopped");
+    const cxr_status st = outcome(err);
+    if (st != CXR_OK) return st;
+    found = (cxr_inspection){23, 2, classes, counts, checks, 2, CXR_VERDICT_PROBLEM, json};
+    if (strcmp(o->data, "bad") != 0) found.verdict = CXR_VERDICT_LOOK;
+    *out = &found;
+    return CXR_OK;
+}
+
+void cxr_inspection_free(cxr_inspection **i)
+{
+    *i = NULL;
+}
+
 cxr_status cxr_compare(const char *a, const char *b, int threads, cxr_comparison **out, cxr_error *err)
 {
     static const char *const classes[] = {"NORMAL", "PNEUMONIA"};
