@@ -455,15 +455,16 @@ typedef struct cxr_point {
 typedef struct cxr_metrics {
     size_t n;
     int classes;
-    int positive;                   /* index of the positive class; -1 with more than two classes */
-    double threshold;               /* of the positive class's probability; two classes */
-    const char *names[CXR_METRICS]; /* accuracy, balanced_accuracy, sensitivity, specificity, ppv, npv, f1, auroc,
+    int positive;                             /* index of the positive class; -1 with more than two classes */
+    double threshold;                         /* of the positive class's probability; two classes */
+    const char *names[CXR_METRICS];           /* accuracy, balanced_accuracy, sensitivity, specificity, ppv, npv, f1, auroc,
                                              auprc, loss, mcc, brier, ece */
-    double value[CXR_METRICS];      /* two classes: of the positive class; more: macro mean; NaN when undefined */
-    double *per_class[CXR_METRICS]; /* more than two classes: `classes` values one-vs-rest, or NULL */
-    uint64_t *confusion;            /* classes x classes, row = true class */
-    double accuracy_at_half;        /* with two classes that of threshold 0.5; else the accuracy */
-    double ci95[CXR_METRICS][2];    /* low and high end of `value`'s 95 % interval; NaN when undefined, and in cxr_robustness */
+    double value[CXR_METRICS];                /* two classes: of the positive class; more: macro mean; NaN when undefined */
+    double *per_class[CXR_METRICS];           /* more than two classes: `classes` values one-vs-rest, or NULL */
+    double (*per_class_ci95[CXR_METRICS])[2]; /* their 95 % intervals, NaN when undefined; or NULL */
+    uint64_t *confusion;                      /* classes x classes, row = true class */
+    double accuracy_at_half;                  /* with two classes that of threshold 0.5; else the accuracy */
+    double ci95[CXR_METRICS][2];              /* low and high end of `value`'s 95 % interval; NaN when undefined */
     int point_count; /* two classes: 1, or one for each operating point of the model; else, and in cxr_robustness, 0 */
     cxr_point points[CXR_POINTS];
     const char *point_figures[CXR_POINT_FIGURES]; /* sensitivity, ..., npv, ppv_at_prevalence, npv_at_prevalence */
@@ -492,10 +493,11 @@ typedef struct cxr_robustness {
     cxr_metrics **each;  /* of each */
     cxr_metrics *pooled; /* of all predictions as one set */
     double mean[CXR_METRICS],
-        worst[CXR_METRICS]; /* over the ways; of loss, brier and ece the worst is the largest, else the least */
+        worst[CXR_METRICS];           /* over the ways; of loss, brier and ece the worst is the largest, else the least */
+    double mean_ci95[CXR_METRICS][2]; /* of the mean; NaN when undefined */
 } cxr_robustness;
 
-/* As cxr_evaluate(); opts->out receives robustness.csv and robustness.json. Each image is decoded once. */
+/* As cxr_evaluate(); opts->out receives robustness.csv, .json, .png and .svg. Each image is decoded once. */
 CXR_API CXR_MUST_CHECK cxr_status cxr_evaluate_robustness(const cxr_model *model, const cxr_evaluate_opts *opts,
                                                           const cxr_hooks *hooks, cxr_robustness **out, cxr_error *err);
 CXR_API void cxr_robustness_free(cxr_robustness **r);

@@ -62,7 +62,8 @@ typedef struct resampling {
     const cxr_figures *t;
     const cxr_clusters *c;
     double *value;
-    atomic_int next; /* draws are handed out one by one: a thread that is held up takes fewer */
+    double *const *per_class; /* or NULL */
+    atomic_int next;          /* draws are handed out one by one: a thread that is held up takes fewer */
 } resampling;
 
 /* What one thread needs for a draw. */
@@ -70,6 +71,7 @@ typedef struct worker {
     resampling *r;
     uint32_t *times, *weight; /* of each group; of each image */
     uint64_t *confusion;
+    double *of_class[CXR_METRICS]; /* of each class, in one draw; NULL where nobody asks */
     pthread_t thread;
 } worker;
 
@@ -81,8 +83,11 @@ static void draw(const worker *w, int d)
     memset(w->times, 0, c->count * sizeof *w->times);
     for (uint32_t g = 0; g < c->count; g++) w->times[cxr_rng_below(key, g, c->count)]++;
     for (size_t i = 0; i < c->n; i++) w->weight[i] = w->times[c->of[i]];
-    cxr_figures_measure(w->r->t, w->weight, w->confusion, figures, NULL);
+    cxr_figures_measure(w->r->t, w->weight, w->confusion, figures, w->r->per_class != NULL ? w->of_class : NULL);
     for (int f = 0; f < CXR_METRICS; f++) w->r->value[(size_t)f * CXR_DRAWS + (size_t)d] = figures[f];
+    for (int f = 0; w->r->per_class != NULL && f < CXR_METRICS; f++)
+        for (int k = 0; w->r->per_class[f] != NULL && k < w->r->t->p->classes; k++)
+            w->r->per_class[f][(size_t)k * CXR_DRAWS + (size_t)d] = w->of_class[f][k];
 }
 
 static void *work(void *user)
@@ -113,12 +118,18 @@ static bool reserve(worker *w, resampling *r)
                   .times = cxr_mem_new(r->c->count, sizeof *w->times),
                   .weight = cxr_mem_new(r->c->n, sizeof *w->weight),
                   .confusion = cxr_mem_new(classes, classes * sizeof *w->confusion)};
-    return w->times != NULL && w->weight != NULL && w->confusion != NULL;
+    bool ok = w->times != NULL && w->weight != NULL && w->confusion != NULL;
+    for (int f = 0; r->per_class != NULL && f < CXR_METRICS && ok; f++) {
+        w->of_class[f] = cxr_mem_new(classes, sizeof *w->of_class[f]);
+        ok = w->of_class[f] != NULL;
+    }
+    return ok;
 }
 
-cxr_status cxr_bootstrap(double *value, const cxr_figures *t, const cxr_clusters *c, int threads, cxr_error *err)
+cxr_status cxr_bootstrap(double *value, double *const per_class[CXR_METRICS], const cxr_figures *t, const cxr_clusters *c,
+                         int threads, cxr_error *err)
 {
-    resampling r = {.t = t, .c = c, .value = value};
+    resampling r = {.t = t, .c = c, .value = value, .per_class = per_class};
     int count = threads > 0 ? threads : cxr_thread_grant();
     if (count > MOST_THREADS) count = MOST_THREADS;
     worker *workers = cxr_mem_new((size_t)count, sizeof *workers);
@@ -129,6 +140,7 @@ cxr_status cxr_bootstrap(double *value, const cxr_figures *t, const cxr_clusters
         cxr_mem_free(workers[i].times);
         cxr_mem_free(workers[i].weight);
         cxr_mem_free(workers[i].confusion);
+        for (int f = 0; f < CXR_METRICS; f++) cxr_mem_free(workers[i].of_class[f]);
     }
     cxr_mem_free(workers);
     return ok ? CXR_OK : cxr_mem_fail(err, "the bootstrap");

@@ -18,9 +18,10 @@ void cxr_clusters_close(cxr_clusters *c);
 
 /* value: (CXR_METRICS, CXR_DRAWS), receives each figure in each draw; NaN where the draw leaves it undefined. Draw d is a
  * function of d alone, so that figures of two models on the same images are paired draw by draw, and threads (0: what the
- * machine grants) change nothing. */
-CXR_MUST_CHECK cxr_status cxr_bootstrap(double *value, const cxr_figures *t, const cxr_clusters *c, int threads,
-                                        cxr_error *err);
+ * machine grants) change nothing. per_class: NULL; or, of more than two classes, each NULL or (classes, CXR_DRAWS), which
+ * receives that figure of each class. */
+CXR_MUST_CHECK cxr_status cxr_bootstrap(double *value, double *const per_class[CXR_METRICS], const cxr_figures *t,
+                                        const cxr_clusters *c, int threads, cxr_error *err);
 /* The percentiles of one figure's draws, which are sorted, between neighbours linearly (numpy's default). NaN where more than 1
  * in 20 draws is undefined, and where all draws agree: data without a single error, or of a single patient, show no spread, and
  * an interval without width would claim certainty. */

@@ -65,7 +65,7 @@ static cxr_status measure(double value[CXR_METRICS], double *draws, cxr_side s, 
         memcpy(t.decided, s.decided, s.p->n * sizeof *t.decided);
         for (size_t i = 0; i < s.p->n; i++) once[i] = 1;
         cxr_figures_measure(&t, once, confusion, value, NULL);
-        st = cxr_bootstrap(draws, &t, clusters, threads, err);
+        st = cxr_bootstrap(draws, NULL, &t, clusters, threads, err);
     }
     cxr_figures_close(&t);
     cxr_mem_free(once);

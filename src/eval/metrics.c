@@ -37,7 +37,9 @@ static bool reserve(cxr_metrics *m)
     bool ok = m->confusion != NULL;
     for (int f = CXR_SENSITIVITY; ok && m->classes > 2 && f <= CXR_AUPRC; f++) {
         m->per_class[f] = cxr_mem_new(classes, sizeof *m->per_class[f]);
-        ok = m->per_class[f] != NULL;
+        m->per_class_ci95[f] = cxr_mem_new(classes, sizeof *m->per_class_ci95[f]);
+        ok = m->per_class[f] != NULL && m->per_class_ci95[f] != NULL;
+        for (size_t k = 0; ok && k < classes; k++) m->per_class_ci95[f][k][0] = m->per_class_ci95[f][k][1] = (double)NAN;
     }
     return ok;
 }
@@ -91,19 +93,24 @@ cxr_status cxr_metrics_compute(cxr_metrics **out, const cxr_predictions *p, int 
 
 /* ---- Intervals ---- */
 
-/* Two classes: what is a share of images, and the area under the ROC, have intervals of their own. */
-static cxr_status closed_forms(cxr_metrics *m, const cxr_predictions *p, cxr_error *err)
+/* Class k against the rest: what is a share of images, and the area under the ROC, have intervals of their own. */
+static cxr_status closed_forms(const cxr_metrics *m, const cxr_predictions *p, int k, double *ci[CXR_METRICS], cxr_error *err)
 {
-    const int k = m->positive, other = 1 - k;
-    const uint64_t *c = m->confusion, tp = c[k * 2 + k], fn = c[k * 2 + other], fp = c[other * 2 + k],
-                   tn = c[other * 2 + other];
-    cxr_wilson(tp, tp + fn, m->ci95[CXR_SENSITIVITY]);
-    cxr_wilson(tn, tn + fp, m->ci95[CXR_SPECIFICITY]);
-    cxr_wilson(tp, tp + fp, m->ci95[CXR_PPV]);
-    cxr_wilson(tn, tn + fn, m->ci95[CXR_NPV]);
+    const int classes = m->classes;
+    const uint64_t tp = m->confusion[k * classes + k];
+    uint64_t actual = 0, called = 0;
+    for (int j = 0; j < classes; j++) {
+        actual += m->confusion[k * classes + j];
+        called += m->confusion[j * classes + k];
+    }
+    const uint64_t tn = m->n - actual - called + tp;
+    cxr_wilson(tp, actual, ci[CXR_SENSITIVITY]);
+    cxr_wilson(tn, m->n - actual, ci[CXR_SPECIFICITY]);
+    cxr_wilson(tp, called, ci[CXR_PPV]);
+    cxr_wilson(tn, m->n - called, ci[CXR_NPV]);
     cxr_delong d = {0};
     const cxr_status st = cxr_delong_open(&d, p, k, err);
-    if (st == CXR_OK) cxr_delong_interval(&d, m->ci95[CXR_AUROC]);
+    if (st == CXR_OK) cxr_delong_interval(&d, ci[CXR_AUROC]);
     cxr_delong_close(&d);
     return st;
 }
@@ -115,28 +122,76 @@ static uint64_t correct(const cxr_metrics *m)
     return sum;
 }
 
-cxr_status cxr_metrics_intervals(cxr_metrics *m, const cxr_predictions *p, const char *const *groups, int threads,
-                                 cxr_error *err)
+/* The percentiles of draws in the order of the draws, which stay so. */
+static void percentiles(const double *draws, double value, double *sorted, double ci[2])
+{
+    if (isnan(value)) return;
+    memcpy(sorted, draws, CXR_DRAWS * sizeof *sorted);
+    cxr_bootstrap_interval(sorted, ci);
+}
+
+/* What has a formula gets it afterwards. */
+static cxr_status all_closed_forms(cxr_metrics *m, const cxr_predictions *p, cxr_error *err)
+{
+    cxr_status st = CXR_OK;
+    cxr_wilson(correct(m), m->n, m->ci95[CXR_ACCURACY]);
+    for (int k = 0; st == CXR_OK && k < m->classes; k++) {
+        double *ci[CXR_METRICS] = {0};
+        for (int f = CXR_SENSITIVITY; f <= CXR_AUPRC; f++) ci[f] = m->positive < 0 ? m->per_class_ci95[f][k] : m->ci95[f];
+        if (m->positive < 0 || m->positive == k) st = closed_forms(m, p, k, ci, err);
+    }
+    return st;
+}
+
+/* Of more than two classes each has draws of the figures without a formula. */
+static bool reserve_per_class(double *per_class[CXR_METRICS], const cxr_metrics *m)
+{
+    if (m->positive >= 0) return true;
+    per_class[CXR_F1] = cxr_mem_new((size_t)m->classes, CXR_DRAWS * sizeof(double));
+    per_class[CXR_AUPRC] = cxr_mem_new((size_t)m->classes, CXR_DRAWS * sizeof(double));
+    return per_class[CXR_F1] != NULL && per_class[CXR_AUPRC] != NULL;
+}
+
+cxr_status cxr_metrics_intervals_of(cxr_metrics *m, const cxr_predictions *p, const char *const *groups, int threads,
+                                    double *draws, cxr_error *err)
 {
     cxr_figures t = {0};
     cxr_clusters c = {0};
-    double *draws = cxr_mem_new(CXR_METRICS * CXR_DRAWS, sizeof *draws);
-    cxr_status st = draws == NULL ? cxr_mem_fail(err, "the bootstrap") : cxr_clusters_open(&c, groups, p->n, err);
+    double *sorted = cxr_mem_new(CXR_DRAWS, sizeof *sorted), *per_class[CXR_METRICS] = {0};
+    cxr_status st = sorted == NULL || !reserve_per_class(per_class, m) ? cxr_mem_fail(err, "the bootstrap")
+                                                                       : cxr_clusters_open(&c, groups, p->n, err);
     if (st == CXR_OK) st = cxr_figures_open(&t, p, m->positive, m->threshold, err);
-    if (st == CXR_OK) st = cxr_bootstrap(draws, &t, &c, threads, err);
-    for (int f = 0; st == CXR_OK && f < CXR_METRICS; f++)
-        if (!isnan(m->value[f])) cxr_bootstrap_interval(draws + (size_t)f * CXR_DRAWS, m->ci95[f]);
+    if (st == CXR_OK) st = cxr_bootstrap(draws, m->positive < 0 ? per_class : NULL, &t, &c, threads, err);
+    for (int f = 0; st == CXR_OK && f < CXR_METRICS; f++) {
+        percentiles(draws + (size_t)f * CXR_DRAWS, m->value[f], sorted, m->ci95[f]);
+        for (int k = 0; per_class[f] != NULL && k < m->classes; k++)
+            percentiles(per_class[f] + (size_t)k * CXR_DRAWS, m->per_class[f][k], sorted, m->per_class_ci95[f][k]);
+    }
     cxr_figures_close(&t);
     cxr_clusters_close(&c);
+    cxr_mem_free(sorted);
+    cxr_mem_free(per_class[CXR_F1]);
+    cxr_mem_free(per_class[CXR_AUPRC]);
+    return st == CXR_OK ? all_closed_forms(m, p, err) : st;
+}
+
+cxr_status cxr_metrics_intervals(cxr_metrics *m, const cxr_predictions *p, const char *const *groups, int threads,
+                                 cxr_error *err)
+{
+    double *draws = cxr_mem_new(CXR_METRICS * CXR_DRAWS, sizeof *draws);
+    const cxr_status st =
+        draws == NULL ? cxr_mem_fail(err, "the bootstrap") : cxr_metrics_intervals_of(m, p, groups, threads, draws, err);
     cxr_mem_free(draws);
-    cxr_wilson(correct(m), m->n, m->ci95[CXR_ACCURACY]);
-    return st == CXR_OK && m->positive >= 0 ? closed_forms(m, p, err) : st;
+    return st;
 }
 
 void cxr_metrics_free(cxr_metrics **m)
 {
     if (m == NULL || *m == NULL) return;
-    for (int f = 0; f < CXR_METRICS; f++) cxr_mem_free((*m)->per_class[f]);
+    for (int f = 0; f < CXR_METRICS; f++) {
+        cxr_mem_free((*m)->per_class[f]);
+        cxr_mem_free((*m)->per_class_ci95[f]);
+    }
     cxr_mem_free((*m)->confusion);
     cxr_mem_free(*m);
     *m = NULL;

@@ -22,12 +22,15 @@ typedef struct cxr_predictions {
  * bins of equal width (Guo et al. 2017, eq. 5). CXR_EDATA: no image, a label out of range, a probability that is NaN or outside 0..1. */
 CXR_MUST_CHECK cxr_status cxr_metrics_compute(cxr_metrics **out, const cxr_predictions *p, int positive, double threshold,
                                               cxr_error *err);
-/* The 95 % intervals of cxr_metrics_compute()'s figures on the same predictions: Wilson's for accuracy and, with two classes,
- * sensitivity, specificity, PPV and NPV; DeLong's for the AUROC of two classes (eval/interval.h); all others by a bootstrap of
- * patients (eval/bootstrap.h). groups: each image's patient; NULL: each image is its own. threads 0: what the machine grants; the
+/* The 95 % intervals of cxr_metrics_compute()'s figures on the same predictions: Wilson's for accuracy and, of two classes or of
+ * each of more, sensitivity, specificity, PPV and NPV; DeLong's for the AUROC likewise (eval/interval.h); all others by a bootstrap
+ * of patients (eval/bootstrap.h). groups: each image's patient; NULL: each image is its own. threads 0: what the machine grants; the
  * result is the same with any. */
 CXR_MUST_CHECK cxr_status cxr_metrics_intervals(cxr_metrics *m, const cxr_predictions *p, const char *const *groups,
                                                 int threads, cxr_error *err);
+/* The same, and draws receives (CXR_METRICS, CXR_DRAWS) figures, in the order of the draws. */
+CXR_MUST_CHECK cxr_status cxr_metrics_intervals_of(cxr_metrics *m, const cxr_predictions *p, const char *const *groups,
+                                                   int threads, double *draws, cxr_error *err);
 /* The figure of that name, one of m->names. */
 double cxr_metrics_value(const cxr_metrics *m, const char *name);
 #endif

@@ -184,6 +184,7 @@ cxr_status cxr_evaluate_robustness(const cxr_model *m, const cxr_evaluate_opts *
     cxr_status st = open_reading(&r, m, o, err);
     if (st == CXR_OK) st = cxr_score_perturbed(&scored, m, &r.part, &o->run, o->skip_unreadable, hooks, err);
     if (st == CXR_OK) st = cxr_robustness_compute(out, &scored.all, m->positive, m->threshold, err);
+    if (st == CXR_OK) st = cxr_robustness_intervals(*out, &scored.all, scored.groups, o->run.threads, err);
     if (st == CXR_OK) st = cxr_ledger_write(&plain, m, (*out)->each[0], hooks, err);
     if (st == CXR_OK && o->out != NULL) st = cxr_write_robustness(o->out, *out, err);
     if (st != CXR_OK) cxr_robustness_free(out);

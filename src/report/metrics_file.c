@@ -7,10 +7,14 @@ static json_t *figure(const cxr_metrics *m, int f, const char *const *classes)
 {
     json_t *o = cxr_json_figure(m->value[f], m->ci95[f]);
     if (m->per_class[f] == NULL) return o;
-    json_t *each = json_object();
+    json_t *each = json_object(), *intervals = json_object();
     bool ok = true;
-    for (int k = 0; k < m->classes; k++) ok &= json_object_set_new(each, classes[k], cxr_json_number(m->per_class[f][k])) == 0;
+    for (int k = 0; k < m->classes; k++) {
+        ok &= json_object_set_new(each, classes[k], cxr_json_number(m->per_class[f][k])) == 0;
+        ok &= json_object_set_new(intervals, classes[k], cxr_json_interval(m->per_class_ci95[f][k])) == 0;
+    }
     ok &= json_object_set_new(o, "per_class", each) == 0;
+    ok &= json_object_set_new(o, "per_class_ci95", intervals) == 0;
     return cxr_json_whole(o, ok);
 }
 

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "eval/bootstrap.h"
 #include "eval/interval.h"
+#include "model/model.h"
 #include "predictions.h"
 #include <math.h>
 #include <string.h>
@@ -31,7 +32,7 @@ static double *resample(const cxr_predictions *p, const char *const *groups, int
     assert_non_null(draws);
     assert_int_equal(cxr_clusters_open(&c, groups, p->n, NULL), CXR_OK);
     assert_int_equal(cxr_figures_open(&t, p, positive, threshold, NULL), CXR_OK);
-    assert_int_equal(cxr_bootstrap(draws, &t, &c, threads, NULL), CXR_OK);
+    assert_int_equal(cxr_bootstrap(draws, NULL, &t, &c, threads, NULL), CXR_OK);
     cxr_figures_close(&t);
     cxr_clusters_close(&c);
     return draws;
@@ -225,6 +226,48 @@ static void each_figure_has_its_interval(void **state)
     drop_predictions(&p);
 }
 
+/* Class k against the rest as two classes of its own: `hard` takes the decision for the score, else the probability of k. */
+static cxr_metrics *against_the_rest(const cxr_predictions *p, const char *const *groups, int k, bool hard)
+{
+    cxr_predictions two = *p;
+    two.classes = 2;
+    two.label = calloc(p->n, sizeof *two.label);
+    two.probability = calloc(p->n, 2 * sizeof *two.probability);
+    assert_true(two.label != NULL && two.probability != NULL);
+    for (size_t i = 0; i < p->n; i++) {
+        const float *q = p->probability + i * (size_t)p->classes;
+        two.label[i] = p->label[i] == k;
+        two.probability[2 * i + 1] = hard ? (float)(cxr_decide(q, p->classes, -1, 0.5) == k) : q[k];
+        two.probability[2 * i] = 1.0f - two.probability[2 * i + 1];
+    }
+    cxr_metrics *m = measured(&two, groups, 1);
+    free(two.label);
+    free(two.probability);
+    return m;
+}
+
+static void each_class_has_the_intervals_of_itself_against_the_rest(void **state)
+{
+    (void)state;
+    const json_t *c = json_array_get(json_object_get(golden, "bootstrap"), 3);
+    cxr_predictions p = load_predictions(c);
+    const char **groups = load_groups(c);
+    cxr_metrics *m = measured(&p, groups, -1);
+    for (int k = 0; k < p.classes; k++)
+        for (int hard = 0; hard < 2; hard++) {
+            cxr_metrics *two = against_the_rest(&p, groups, k, hard == 1);
+            for (int f = CXR_SENSITIVITY; f <= CXR_AUPRC; f++) {
+                if (hard == (f == CXR_AUROC || f == CXR_AUPRC)) continue;
+                assert_true(m->per_class[f][k] == two->value[f] && !isnan(two->ci95[f][0]));
+                assert_true(same(m->per_class_ci95[f][k], two->ci95[f]));
+            }
+            cxr_metrics_free(&two);
+        }
+    cxr_metrics_free(&m);
+    free(groups);
+    drop_predictions(&p);
+}
+
 static void little_data_has_few_intervals(void **state)
 {
     (void)state;
@@ -253,19 +296,23 @@ static void little_data_has_few_intervals(void **state)
 static void every_allocation_can_fail(void **state)
 {
     (void)state;
-    static const char *const names[] = {"a", "b"}, *paths[] = {"x", "y"};
-    const cxr_predictions p = {2, 2, names, paths, (int[]){0, 1}, (float[]){.9f, .1f, .2f, .8f}};
-    cxr_metrics *m;
-    bool fired = true;
-    assert_int_equal(cxr_metrics_compute(&m, &p, 1, 0.5, NULL), CXR_OK);
-    for (long n = 0; fired; n++) {
-        cxr_mem_fail_at(n);
-        const cxr_status st = cxr_metrics_intervals(m, &p, (const char *[]){"u", "v"}, 2, NULL);
-        fired = cxr_mem_fail_fired();
-        cxr_mem_fail_at(-1);
-        assert_int_equal(st, fired ? CXR_ENOMEM : CXR_OK);
+    static const char *const names[] = {"a", "b", "c"}, *paths[] = {"x", "y"};
+    const cxr_predictions two = {2, 2, names, paths, (int[]){0, 1}, (float[]){.9f, .1f, .2f, .8f}},
+                          three = {2, 3, names, paths, (int[]){0, 1}, (float[]){.7f, .1f, .2f, .2f, .7f, .1f}};
+    for (int classes = 2; classes <= 3; classes++) {
+        const cxr_predictions *p = classes == 2 ? &two : &three;
+        cxr_metrics *m;
+        bool fired = true;
+        assert_int_equal(cxr_metrics_compute(&m, p, classes == 2 ? 1 : -1, 0.5, NULL), CXR_OK);
+        for (long n = 0; fired; n++) {
+            cxr_mem_fail_at(n);
+            const cxr_status st = cxr_metrics_intervals(m, p, (const char *[]){"u", "v"}, 2, NULL);
+            fired = cxr_mem_fail_fired();
+            cxr_mem_fail_at(-1);
+            assert_int_equal(st, fired ? CXR_ENOMEM : CXR_OK);
+        }
+        cxr_metrics_free(&m);
     }
-    cxr_metrics_free(&m);
 }
 
 int main(void)
@@ -277,10 +324,15 @@ int main(void)
         return 77;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equal_to_numpy_on_the_same_draws), cmocka_unit_test(threads_change_no_bit),
-        cmocka_unit_test(groups_are_numbered_by_name),      cmocka_unit_test(a_patient_counts_once),
-        cmocka_unit_test(percentiles_of_what_is_defined),   cmocka_unit_test(each_figure_has_its_interval),
-        cmocka_unit_test(little_data_has_few_intervals),    cmocka_unit_test(every_allocation_can_fail),
+        cmocka_unit_test(equal_to_numpy_on_the_same_draws),
+        cmocka_unit_test(threads_change_no_bit),
+        cmocka_unit_test(groups_are_numbered_by_name),
+        cmocka_unit_test(a_patient_counts_once),
+        cmocka_unit_test(percentiles_of_what_is_defined),
+        cmocka_unit_test(each_figure_has_its_interval),
+        cmocka_unit_test(each_class_has_the_intervals_of_itself_against_the_rest),
+        cmocka_unit_test(little_data_has_few_intervals),
+        cmocka_unit_test(every_allocation_can_fail),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
     json_decref(golden);

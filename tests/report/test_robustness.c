@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "data/csv.h"
 #include "eval/figures.h"
 #include "model/model.h"
 #include "train/toy.h"
@@ -94,6 +95,32 @@ static void threads_and_repetition_change_nothing(void **state)
     cxr_robustness_free(&three);
 }
 
+static void check_end(const cxr_csv *t, size_t row, const char *column, double want)
+{
+    const int c = cxr_csv_column(t, column);
+    assert_true(c >= 0);
+    if (isnan(want))
+        assert_string_equal(t->rows[row][c], "");
+    else
+        assert_true(fabs(strtod(t->rows[row][c], NULL) - want) < 1e-8); /* nine digits */
+}
+
+static void check_table(const cxr_robustness *r)
+{
+    cxr_csv t;
+    must(cxr_csv_read(&t, toy_path("figures/robustness.csv"), &error));
+    assert_int_equal(t.columns, 2 + 3 * CXR_METRICS);
+    for (size_t k = 0; k < (size_t)r->count; k++) {
+        check_end(&t, k + 1, "accuracy_low", r->each[k]->ci95[CXR_ACCURACY][0]);
+        check_end(&t, k + 1, "auroc_high", r->each[k]->ci95[CXR_AUROC][1]);
+        assert_true(r->each[k]->ci95[CXR_ACCURACY][0] < r->each[k]->ci95[CXR_ACCURACY][1]);
+    }
+    check_end(&t, (size_t)r->count + 1, "loss_low", r->mean_ci95[CXR_LOSS][0]);
+    check_end(&t, (size_t)r->count + 2, "loss_low", (double)NAN);
+    check_end(&t, (size_t)r->count + 3, "loss_high", r->pooled->ci95[CXR_LOSS][1]);
+    cxr_csv_free(&t);
+}
+
 static void files_hold_the_table(void **state)
 {
     (void)state;
@@ -107,13 +134,22 @@ static void files_hold_the_table(void **state)
     assert_int_equal(lines, 1 + r->count + 3);
     assert_memory_equal(text.data, "perturbation,images,accuracy,balanced_accuracy,sensitivity,", 59);
     cxr_buf_free(&text);
+    check_table(r);
     json_t *o2 = json_load_file(toy_path("figures/robustness.json"), 0, NULL), *ways = json_object_get(o2, "perturbations");
     assert_int_equal(json_object_size(ways), r->count);
     assert_true(json_number_value(json_object_get(json_object_get(o2, "pooled"), "loss")) == r->pooled->value[CXR_LOSS]);
     assert_true(json_number_value(json_object_get(json_object_get(ways, "jpeg 10"), "loss")) == r->each[18]->value[CXR_LOSS]);
     assert_true(json_number_value(json_object_get(json_object_get(o2, "worst"), "loss")) == r->worst[CXR_LOSS]);
+    const json_t *ci95 = json_object_get(json_object_get(ways, "none"), "ci95");
+    assert_int_equal(json_object_size(ci95), CXR_METRICS);
+    assert_true(json_number_value(json_array_get(json_object_get(ci95, "accuracy"), 1)) == r->each[0]->ci95[CXR_ACCURACY][1]);
+    assert_true(json_is_null(json_object_get(json_object_get(o2, "worst"), "ci95")));
     json_decref(o2);
     cxr_robustness_free(&r);
+    must(cxr_buf_read(&text, toy_path("figures/robustness.png"), 10000000, &error));
+    cxr_buf_free(&text);
+    must(cxr_buf_read(&text, toy_path("figures/robustness.svg"), 10000000, &error));
+    cxr_buf_free(&text);
 }
 
 static void unreadable_images_stop_or_are_left_out(void **state)

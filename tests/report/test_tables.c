@@ -239,6 +239,9 @@ static void metrics_of_three_classes(void **state)
         assert_true((each != NULL) == (m->per_class[f] != NULL));
         assert_int_equal(json_object_size(each), m->per_class[f] != NULL ? 3 : 0);
         for (int k = 0; each != NULL && k < 3; k++) assert_true(same(json_object_get(each, awkward[k]), m->per_class[f][k]));
+        const json_t *ends = json_object_get(json_object_get(o, m->names[f]), "per_class_ci95");
+        for (int k = 0; each != NULL && k < 3; k++)
+            assert_true(same_interval(json_object_get(ends, awkward[k]), m->per_class_ci95[f][k]));
     }
     json_decref(o);
     cxr_metrics_free(&m);
