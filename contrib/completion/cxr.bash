@@ -2,7 +2,7 @@
 _cxr()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
-    local options='' words='' kind='operand' verbs='inspect train tune evaluate compare predict explain calibrate quantize export summary fetch-weights phantom bench help'
+    local options='' words='' kind='operand' verbs='inspect train tune evaluate compare predict explain serve calibrate quantize export summary fetch-weights phantom bench help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$cur")
@@ -144,6 +144,27 @@ _cxr()
         --format | -f) kind='word' words="table csv json jsonl " ;;
         --max-pixels) kind='word' ;;
         --batch-size | -b) kind='word' ;;
+        --device) kind='word' words="auto cpu cuda reference " ;;
+        --precision) kind='word' words="f32 bf16 int8 auto " ;;
+        --threads | -j) kind='word' ;;
+        esac
+        ;;
+    serve)
+        options="--model --listen --port --token-file --host --cert --key --batch --max-wait --queue --connections --connections-per-address --max-pixels --device --precision --threads --quiet --verbose --help"
+        case $prev in
+        --model | -m) kind='file' ;;
+        --listen) kind='word' ;;
+        --port | -p) kind='word' ;;
+        --token-file) kind='file' ;;
+        --host) kind='word' ;;
+        --cert) kind='file' ;;
+        --key) kind='file' ;;
+        --batch | -b) kind='word' ;;
+        --max-wait) kind='word' ;;
+        --queue) kind='word' ;;
+        --connections) kind='word' ;;
+        --connections-per-address) kind='word' ;;
+        --max-pixels) kind='word' ;;
         --device) kind='word' words="auto cpu cuda reference " ;;
         --precision) kind='word' words="f32 bf16 int8 auto " ;;
         --threads | -j) kind='word' ;;

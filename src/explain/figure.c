@@ -160,23 +160,18 @@ static void panel_size(const cxr_image *img, double side, double *w, double *h)
 }
 
 /* The image's panel, w x h, and the heat over it. To be closed also after a failure. */
-static cxr_status open_layers(layers *l, double *w, double *h, const cxr_heat *heat, const char *path, const cxr_limits *limits,
-                              int side, cxr_error *err)
+static cxr_status open_layers(layers *l, double *w, double *h, const cxr_heat *heat, const cxr_image *image, int side,
+                              cxr_error *err)
 {
-    const cxr_preprocess target = {.rule = CXR_RESIZE_FIT, .size = side};
-    cxr_image decoded = {0}, shown = {0};
-    cxr_status st = cxr_image_load(&decoded, path, &target, limits, err);
-    if (st == CXR_OK) {
-        panel_size(&decoded, side, w, h);
-        st = cxr_image_resize(&shown, &decoded, (int)*w, (int)*h, NULL, err);
-    }
+    cxr_image shown = {0};
+    panel_size(image, side, w, h);
+    const cxr_status st = cxr_image_resize(&shown, image, (int)*w, (int)*h, NULL, err);
     if (st == CXR_OK) {
         l->image = cairo_image_surface_create(CAIRO_FORMAT_RGB24, shown.width, shown.height);
         l->heat = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, shown.width, shown.height);
         paint_grey(l->image, &shown);
         paint_heat(l->heat, heat);
     }
-    cxr_image_free(&decoded);
     cxr_image_free(&shown);
     return st;
 }
@@ -187,12 +182,21 @@ static void close_layers(layers *l)
     cairo_surface_destroy(l->heat);
 }
 
+/* No larger than a panel needs. */
+static cxr_preprocess panel_target(int side)
+{
+    return (cxr_preprocess){.rule = CXR_RESIZE_FIT, .size = side};
+}
+
 cxr_status cxr_heat_figure_write(const cxr_heat_figure *f, const char *image, const cxr_limits *limits, const char *path,
                                  cxr_error *err)
 {
     scene s = {.f = f};
     cxr_buf png = {0};
-    cxr_status st = open_layers(&s.layers, &s.w, &s.h, &f->heat, image, limits, (int)PANEL, err);
+    cxr_image decoded = {0};
+    const cxr_preprocess target = panel_target((int)PANEL);
+    cxr_status st = cxr_image_load(&decoded, image, &target, limits, err);
+    if (st == CXR_OK) st = open_layers(&s.layers, &s.w, &s.h, &f->heat, &decoded, (int)PANEL, err);
     if (st == CXR_OK) {
         const double width = fmax(2.0 * EDGE + 2.0 * s.w + 2.0 * GAP + BAR + LABELS, 480.0);
         const double height = 2.0 * EDGE + HEAD + s.h + (f->note != NULL ? FOOT : 0.0);
@@ -201,25 +205,49 @@ cxr_status cxr_heat_figure_write(const cxr_heat_figure *f, const char *image, co
         if (st == CXR_OK) st = cxr_file_place(path, png.data, png.len, err);
     }
     close_layers(&s.layers);
+    cxr_image_free(&decoded);
     cxr_buf_free(&png);
     return st;
 }
 
-cxr_status cxr_heat_overlay_png(cxr_buf *out, const cxr_heat *heat, const char *image, const cxr_limits *limits, int side,
-                                cxr_error *err)
+static cxr_status overlay(cxr_buf *out, const cxr_heat *heat, const cxr_image *image, const char *name, int side,
+                          cxr_error *err)
 {
     layers l = {0};
     double w, h;
-    *out = (cxr_buf){0};
-    cxr_status st = open_layers(&l, &w, &h, heat, image, limits, side, err);
+    cxr_status st = open_layers(&l, &w, &h, heat, image, side, err);
     if (st == CXR_OK) {
         cairo_t *cr = cairo_create(l.image);
         cairo_set_source_surface(cr, l.heat, 0.0, 0.0);
         cairo_paint(cr);
         const cairo_status_t drawn = cairo_status(cr);
         cairo_destroy(cr);
-        st = drawn == CAIRO_STATUS_SUCCESS ? cxr_surface_png(out, l.image, image, err) : cxr_mem_fail(err, image);
+        st = drawn == CAIRO_STATUS_SUCCESS ? cxr_surface_png(out, l.image, name, err) : cxr_mem_fail(err, name);
     }
     close_layers(&l);
+    return st;
+}
+
+cxr_status cxr_heat_overlay_png(cxr_buf *out, const cxr_heat *heat, const char *image, const cxr_limits *limits, int side,
+                                cxr_error *err)
+{
+    cxr_image decoded = {0};
+    const cxr_preprocess target = panel_target(side);
+    *out = (cxr_buf){0};
+    cxr_status st = cxr_image_load(&decoded, image, &target, limits, err);
+    if (st == CXR_OK) st = overlay(out, heat, &decoded, image, side, err);
+    cxr_image_free(&decoded);
+    return st;
+}
+
+cxr_status cxr_heat_overlay_bytes(cxr_buf *out, const cxr_heat *heat, const cxr_buf *file, const char *name,
+                                  const cxr_limits *limits, int side, cxr_error *err)
+{
+    cxr_image decoded = {0};
+    const cxr_preprocess target = panel_target(side);
+    *out = (cxr_buf){0};
+    cxr_status st = cxr_image_decode(&decoded, file->data, file->len, name, &target, limits, err);
+    if (st == CXR_OK) st = overlay(out, heat, &decoded, name, side, err);
+    cxr_image_free(&decoded);
     return st;
 }

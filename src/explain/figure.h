@@ -25,4 +25,7 @@ CXR_MUST_CHECK cxr_status cxr_heat_figure_write(const cxr_heat_figure *f, const 
  * leaves the image as it is. */
 CXR_MUST_CHECK cxr_status cxr_heat_overlay_png(cxr_buf *out, const cxr_heat *heat, const char *image, const cxr_limits *limits,
                                                int side, cxr_error *err);
+/* The same of a file that is in memory; `name` is for sentences. */
+CXR_MUST_CHECK cxr_status cxr_heat_overlay_bytes(cxr_buf *out, const cxr_heat *heat, const cxr_buf *file, const char *name,
+                                                 const cxr_limits *limits, int side, cxr_error *err);
 #endif

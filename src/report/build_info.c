@@ -6,6 +6,7 @@
 #include <csv.h>
 #include <curl/curl.h>
 #include <jansson.h>
+#include <microhttpd.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <seccomp.h>
@@ -45,6 +46,7 @@ static void add_libraries(void)
     add("jansson %s\n", jansson_version_str());
     add("cairo %s\n", cairo_version_string());
     add("libcurl %s\n", curl_version_info(CURLVERSION_NOW)->version);
+    add("libmicrohttpd %s\n", MHD_get_version());
     const struct scmp_version *seccomp = seccomp_version();
     add("libseccomp %u.%u.%u\n", seccomp->major, seccomp->minor, seccomp->micro);
     add("zlib %s\n", zlibVersion());

@@ -326,6 +326,28 @@ cxr_status cxr_explain(const cxr_model *m, const char *const *paths, size_t coun
     return outcome(err);
 }
 
+void cxr_serve_opts_default(cxr_serve_opts *o)
+{
+    *o = (cxr_serve_opts){.listen = "127.0.0.1", .port = 8080, .max_wait_ms = 2, .queue = 256};
+    o->connections = 1024;
+    o->connections_per_address = 512;
+    cxr_run_opts_default(&o->run);
+    o->run.batch_size = 1;
+}
+
+cxr_status cxr_serve(const cxr_serve_opts *o, const cxr_hooks *hooks, cxr_error *err)
+{
+    for (int i = 0; i < o->model_count; i++) (void)printf("%s=%s ", o->models[i].name, o->models[i].path);
+    for (int i = 0; i < o->host_count; i++) (void)printf("host=%s ", o->hosts[i]);
+    (void)printf("listen=%s port=%d batch=%d wait=%g queue=%d connections=%d/%d token=%s cert=%s key=%s threads=%d\n",
+                 o->listen, o->port, o->run.batch_size, o->max_wait_ms, o->queue, o->connections_per_address, o->connections,
+                 o->token_file != NULL ? o->token_file : "-", o->certificate != NULL ? o->certificate : "-",
+                 o->key != NULL ? o->key : "-", o->run.threads);
+    if (o->access != NULL) o->access(o->user, "{}");
+    (void)stopped(hooks); /* a server that was told to stop has done its work */
+    return outcome(err);
+}
+
 void cxr_report_opts_default(cxr_report_opts *o)
 {
     *o = (cxr_report_opts){.errors = 12};

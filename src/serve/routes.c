@@ -1,0 +1,112 @@
+/* Everything that can be asked, and the answers that need no worker. */
+#include "serve/server.h"
+#include <string.h>
+
+/* ---- Files that are part of the program ---- */
+
+extern const char cxr_openapi_json[];
+
+/* What is at an address as it is; text, ended by a zero. A page and what belongs to it is added here. */
+typedef struct asset {
+    const char *path, *type;
+    const char *text;
+} asset;
+static const asset assets[] = {
+    {"/openapi.json", "application/json", cxr_openapi_json},
+};
+
+static void send_asset(cxr_request *r, cxr_reply *reply)
+{
+    for (size_t i = 0; i < sizeof assets / sizeof assets[0]; i++)
+        if (strcmp(assets[i].path, r->route->path) == 0)
+            *reply = (cxr_reply){.code = 200,
+                                 .type = assets[i].type,
+                                 .data = (void *)(uintptr_t)assets[i].text,
+                                 .len = strlen(assets[i].text),
+                                 .lent = true,
+                                 .page = true};
+}
+
+/* ---- The protocol's small answers ---- */
+
+static void send_server(cxr_request *r, cxr_reply *reply)
+{
+    (void)r;
+    cxr_reply_json(reply, 200,
+                   json_pack("{s:s, s:s, s:[s]}", "name", "cxr", "version", cxr_version(), "extensions", "binary_tensor_data"));
+}
+
+static void send_live(cxr_request *r, cxr_reply *reply)
+{
+    (void)r;
+    cxr_reply_json(reply, 200, json_pack("{s:b}", "live", 1));
+}
+
+static void send_ready(cxr_request *r, cxr_reply *reply)
+{
+    const bool ready = !atomic_load(&r->server->draining);
+    cxr_reply_json(reply, ready ? 200 : 503, json_pack("{s:b}", "ready", ready));
+}
+
+static void send_model_ready(cxr_request *r, cxr_reply *reply)
+{
+    if (!cxr_request_model(r, reply)) return;
+    const bool ready = !atomic_load(&r->server->draining);
+    cxr_reply_json(reply, ready ? 200 : 503, json_pack("{s:s, s:b}", "name", r->served->name, "ready", ready));
+}
+
+static json_t *model_json(const cxr_served *s)
+{
+    const cxr_model *m = s->model;
+    json_t *classes = json_array();
+    for (int k = 0; k < m->class_count; k++) (void)json_array_append_new(classes, json_string(m->classes[k]));
+    json_t *parameters =
+        json_pack("{s:s, s:s, s:i, s:o}", "id", s->id, "arch", m->arch, "size", m->preprocess.size, "classes", classes);
+    if (m->positive >= 0) {
+        (void)json_object_set_new(parameters, "positive", json_string(m->classes[m->positive]));
+        (void)json_object_set_new(parameters, "threshold", json_real(m->threshold));
+    }
+    return json_pack("{s:s, s:[s], s:s, s:[{s:s, s:s, s:[i]}, {s:s, s:s, s:[i, i, i, i]}], "
+                     "s:[{s:s, s:s, s:[i, i]}, {s:s, s:s, s:[i]}], s:o}",
+                     "name", s->name, "versions", "1", "platform", "cxr", "inputs", "name", "image", "datatype", "BYTES",
+                     "shape", -1, "name", "pixels", "datatype", "UINT8", "shape", -1, 1, m->preprocess.size, m->preprocess.size,
+                     "outputs", "name", "probabilities", "datatype", "FP32", "shape", -1, m->class_count, "name", "prediction",
+                     "datatype", "BYTES", "shape", -1, "parameters", parameters);
+}
+
+static void send_model(cxr_request *r, cxr_reply *reply)
+{
+    if (cxr_request_model(r, reply)) cxr_reply_json(reply, 200, model_json(r->served));
+}
+
+static void send_models(cxr_request *r, cxr_reply *reply)
+{
+    json_t *list = json_array();
+    (void)pthread_mutex_lock(&r->server->menu_lock);
+    for (int i = 0; i < r->server->menu.count; i++) (void)json_array_append_new(list, model_json(r->server->menu.served[i]));
+    (void)pthread_mutex_unlock(&r->server->menu_lock);
+    cxr_reply_json(reply, 200, json_pack("{s:o}", "models", list));
+}
+
+static void send_metrics(cxr_request *r, cxr_reply *reply)
+{
+    char *text = cxr_meter_text(r->server);
+    *reply = (cxr_reply){.code = text != NULL ? 200 : 500, .type = "text/plain; version=0.0.4", .data = text};
+    if (text != NULL) reply->len = strlen(text);
+}
+
+const cxr_route cxr_routes[] = {
+    {"GET", "/openapi.json", true, send_asset, NULL},
+    {"GET", "/v2", false, send_server, NULL},
+    {"GET", "/v2/health/live", true, send_live, NULL},
+    {"GET", "/v2/health/ready", true, send_ready, NULL},
+    {"GET", "/v2/models", false, send_models, NULL},
+    {"GET", "/v2/models/{m}", false, send_model, NULL},
+    {"GET", "/v2/models/{m}/ready", false, send_model_ready, NULL},
+    {"POST", "/v2/models/{m}/infer", false, cxr_infer_start, cxr_infer_finish},
+    {"POST", "/predict", false, cxr_predict_start, cxr_predict_finish},
+    {"POST", "/explain", false, cxr_explain_start, cxr_explain_finish},
+    {"GET", "/metrics", false, send_metrics, NULL},
+};
+const int cxr_route_count = sizeof cxr_routes / sizeof cxr_routes[0];
+_Static_assert(sizeof cxr_routes / sizeof cxr_routes[0] <= CXR_ROUTES_MOST, "the meter has a row for each route");

@@ -1,0 +1,228 @@
+/* A server on a free port of loopback, with a small network of random weights, and clients for it: libcurl, and bytes as they are. */
+#ifndef CXR_TESTS_SERVE_SERVER_H
+#define CXR_TESTS_SERVE_SERVER_H
+#include "model/model.h"
+#include "train/toy.h"
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <time.h>
+
+/* ---- The server ---- */
+
+typedef struct test_server {
+    cxr_serve_opts o;
+    cxr_serve_model models[2];
+    pthread_t thread;
+    atomic_int port; /* 0: not yet; -1: it ended without */
+    atomic_bool stop, reload;
+    cxr_error error;
+    char lines[65536]; /* of the access log */
+    char log[8192];
+    pthread_mutex_t lock;
+} test_server;
+
+static inline bool server_stop_asked(void *user)
+{
+    return atomic_load(&((test_server *)user)->stop);
+}
+
+static inline bool server_reload_asked(void *user)
+{
+    return atomic_exchange(&((test_server *)user)->reload, false);
+}
+
+static inline void server_listening(void *user, int port)
+{
+    atomic_store(&((test_server *)user)->port, port);
+}
+
+static inline void server_append(test_server *s, char *to, size_t room, const char *line)
+{
+    (void)pthread_mutex_lock(&s->lock);
+    const size_t len = strlen(to);
+    (void)snprintf(to + len, room - len, "%s\n", line);
+    (void)pthread_mutex_unlock(&s->lock);
+}
+
+static inline void server_access(void *user, const char *line)
+{
+    test_server *s = user;
+    server_append(s, s->lines, sizeof s->lines, line);
+}
+
+static inline void server_log(void *user, cxr_level level, const char *line)
+{
+    test_server *s = user;
+    (void)level;
+    server_append(s, s->log, sizeof s->log, line);
+}
+
+static inline void *server_run(void *user)
+{
+    test_server *s = user;
+    const cxr_hooks hooks = {.log = {server_log, s}, .should_stop = server_stop_asked, .user = s};
+    s->error.status = cxr_serve(&s->o, &hooks, &s->error);
+    if (atomic_load(&s->port) == 0) atomic_store(&s->port, -1);
+    return NULL;
+}
+
+static inline void nap(double seconds)
+{
+    const struct timespec t = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    (void)nanosleep(&t, NULL);
+}
+
+/* The defaults, with toy models "toy" and "other" and two workers. */
+static inline void server_opts(test_server *s)
+{
+    memset(s, 0, sizeof *s);
+    cxr_serve_opts_default(&s->o);
+    s->models[0] = (cxr_serve_model){"toy", toy_path("toy.safetensors")};
+    s->models[1] = (cxr_serve_model){"other", toy_path("other.safetensors")};
+    s->o.models = s->models;
+    s->o.model_count = 1;
+    s->o.port = 0;
+    s->o.run.threads = 2;
+    s->o.listening = server_listening;
+    s->o.access = server_access;
+    s->o.should_reload = server_reload_asked;
+    s->o.user = s;
+    (void)pthread_mutex_init(&s->lock, NULL);
+}
+
+/* False: it ended at once, with its error. */
+static inline bool server_start(test_server *s)
+{
+    if (pthread_create(&s->thread, NULL, server_run, s) != 0) return false;
+    while (atomic_load(&s->port) == 0) nap(0.002);
+    if (atomic_load(&s->port) > 0) return true;
+    (void)pthread_join(s->thread, NULL);
+    return false;
+}
+
+static inline cxr_status server_stop(test_server *s)
+{
+    atomic_store(&s->stop, true);
+    (void)pthread_join(s->thread, NULL);
+    return s->error.status;
+}
+
+/* A network for 32 x 32 pixels with weights of that seed, classes A and B, in root/name. */
+static inline bool toy_model(const char *name, uint64_t seed)
+{
+    static const char *const classes[] = {"A", "B"};
+    cxr_train_opts o = toy_training("unused", "none", 1);
+    cxr_model *m = NULL;
+    o.seed = seed;
+    const bool good =
+        cxr_model_build(&m, &o, classes, 2, NULL) == CXR_OK && cxr_model_save(m, toy_path(name), false, NULL) == CXR_OK;
+    cxr_model_close(&m);
+    return good;
+}
+
+/* ---- curl ---- */
+
+typedef struct reply {
+    long code;
+    char *body; /* ended by a zero that len does not count */
+    size_t len;
+    char headers[4096];
+} reply;
+
+static inline size_t reply_take(char *data, size_t size, size_t count, void *to)
+{
+    reply *r = to;
+    char *more = realloc(r->body, r->len + size * count + 1);
+    if (more == NULL) return 0;
+    r->body = more;
+    memcpy(r->body + r->len, data, size * count);
+    r->len += size * count;
+    r->body[r->len] = '\0';
+    return size * count;
+}
+
+static inline size_t reply_take_header(char *data, size_t size, size_t count, void *to)
+{
+    reply *r = to;
+    const size_t len = strlen(r->headers), take = size * count < sizeof r->headers - len - 1 ? size * count : 0;
+    memcpy(r->headers + len, data, take);
+    r->headers[len + take] = '\0';
+    return size * count;
+}
+
+/* One request. data NULL: GET. header NULL: none. code 0: there was no reply. To be freed with reply_free(). */
+static inline reply ask(const test_server *s, const char *path, const void *data, size_t len, const char *header)
+{
+    reply r = {0};
+    char url[512];
+    CURL *c = curl_easy_init();
+    struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+    if (header != NULL) headers = curl_slist_append(headers, header);
+    (void)snprintf(url, sizeof url, "http://127.0.0.1:%d%s", atomic_load(&s->port), path);
+    (void)curl_easy_setopt(c, CURLOPT_URL, url);
+    (void)curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
+    (void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);
+    (void)curl_easy_setopt(c, CURLOPT_TIMEOUT, 60L);
+    (void)curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+    (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, reply_take);
+    (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, &r);
+    (void)curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, reply_take_header);
+    (void)curl_easy_setopt(c, CURLOPT_HEADERDATA, &r);
+    if (data != NULL) {
+        (void)curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
+        (void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, data);
+    }
+    if (curl_easy_perform(c) == CURLE_OK) (void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &r.code);
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(c);
+    return r;
+}
+
+static inline void reply_free(reply *r)
+{
+    free(r->body);
+    *r = (reply){0};
+}
+
+/* ---- Bytes as they are ---- */
+
+static inline int connect_to(const test_server *s)
+{
+    const struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)atomic_load(&s->port)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof a) == 0) return fd;
+    if (fd >= 0) (void)close(fd);
+    return -1;
+}
+
+/* Sends, says that no more will come, and reads up to the end: the status; 0: the connection ended without a reply; -1: nothing came
+ * for 5 seconds. */
+static inline int exchange(const test_server *s, const void *data, size_t len)
+{
+    char text[4096] = "";
+    size_t got = 0;
+    const struct timeval patience = {5, 0};
+    const int fd = connect_to(s);
+    if (fd < 0) return 0;
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    for (size_t at = 0; at < len;) {
+        const ssize_t n = send(fd, (const char *)data + at, len - at, MSG_NOSIGNAL);
+        if (n <= 0) break;
+        at += (size_t)n;
+    }
+    (void)shutdown(fd, SHUT_WR);
+    ssize_t n;
+    while ((n = recv(fd, text + got, sizeof text - 1 - got, 0)) > 0 && got < sizeof text - 1) got += (size_t)n;
+    const bool late = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+    (void)close(fd);
+    text[got] = '\0';
+    if (got >= 12 && strncmp(text, "HTTP/1.", 7) == 0) return atoi(text + 9);
+    return late ? -1 : 0;
+}
+#endif
