@@ -9,7 +9,7 @@ typedef struct evaluate_args {
     cxr_evaluate_opts opts;
     cxr_models models;
     unsigned device, precision, tta;
-    bool robustness;
+    bool robustness, shortcut;
     char *cache_dir;
     cxr_talk talk;
 } evaluate_args;
@@ -45,6 +45,9 @@ static const cxr_option options[] = {
     {.name = "robustness",
      FILLS(robustness),
      .help = "also measure on the images changed in 20 fixed ways, such as contrast, crop, rotation, noise and JPEG quality"},
+    {.name = "shortcut",
+     FILLS(shortcut),
+     .help = "also measure with the lungs hidden, and with all but the chest: does the model look at them?"},
     {.name = "prevalence",
      FILLS(opts.prevalence),
      .value = "P",
@@ -225,6 +228,26 @@ static cxr_status evaluate_robustness(const evaluate_args *a, const cxr_model *m
     return st;
 }
 
+static cxr_status evaluate_shortcut(const evaluate_args *a, const cxr_model *model, const cxr_hooks *hooks, cxr_error *err)
+{
+    cxr_shortcut s;
+    cxr_evaluate_opts o = a->opts;
+    o.run.tta = CXR_TTA_NONE;
+    const cxr_status st = cxr_evaluate_shortcut(model, &o, hooks, &s, err);
+    cxr_console_close();
+    if (st != CXR_OK) return st;
+    (void)printf("\n%-12s  %8s  %8s  %16s\n", "hidden", "accuracy", "auroc", "95 % interval");
+    for (int k = 0; k < CXR_SHORTCUT_WAYS; k++) {
+        (void)printf("%-12s", s.names[k]);
+        print_figure(s.accuracy[k]);
+        print_figure(s.auroc[k]);
+        print_interval(s.ci95[k]);
+        (void)putchar('\n');
+    }
+    (void)printf("%s\n", s.finding);
+    return st;
+}
+
 static cxr_status report(const evaluate_args *a, const cxr_model *model, const cxr_hooks *hooks, cxr_error *err)
 {
     cxr_report_opts o;
@@ -253,6 +276,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     cxr_status st = cxr_open_models(&model, &a->models, err);
     if (st == CXR_OK) st = evaluate(a, model, hooks, err);
     if (st == CXR_OK && a->robustness) st = evaluate_robustness(a, model, hooks, err);
+    if (st == CXR_OK && a->shortcut) st = evaluate_shortcut(a, model, hooks, err);
     if (st == CXR_OK && a->opts.out != NULL) st = report(a, model, hooks, err);
     cxr_console_close();
     cxr_model_close(&model);
@@ -274,6 +298,10 @@ const cxr_command cxr_command_evaluate = {
         "brightness and gamma, another frame, rotated, noisy, as a poor JPEG, coarser, with a black border. Each row of the "
         "table has the figures of one way, the first those of the images as they are; below stand their mean, the worst of "
         "each, and those of all predictions as one set. That is a second reading of the split.\n\n"
+        "With --shortcut the images are shown again with the lungs hidden, with the whole chest, and with all but the chest, "
+        "by a "
+        "rough estimate of where the lungs lie: a model that still ranks well without the chest uses something else. That is "
+        "another reading.\n\n"
         "With --out the page report.html is one file that needs nothing but itself: figures, curves, a threshold explorer, the "
         "worst "
         "errors with heat maps, split, receipt and readings, and the TRIPOD+AI and CLAIM items with what is known.",

@@ -98,7 +98,7 @@ _cxr()
         esac
         ;;
     evaluate)
-        options="--model --split --split-file --out --robustness --prevalence --skip-unreadable --max-pixels --batch-size --device --precision --tta --threads --deterministic --quiet --verbose --help"
+        options="--model --split --split-file --out --robustness --shortcut --prevalence --skip-unreadable --max-pixels --batch-size --device --precision --tta --threads --deterministic --quiet --verbose --help"
         case $prev in
         --model | -m) kind='file' ;;
         --split) kind='word' words="test val train all " ;;

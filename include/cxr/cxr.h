@@ -502,6 +502,23 @@ CXR_API CXR_MUST_CHECK cxr_status cxr_evaluate_robustness(const cxr_model *model
                                                           const cxr_hooks *hooks, cxr_robustness **out, cxr_error *err);
 CXR_API void cxr_robustness_free(cxr_robustness **r);
 
+#define CXR_SHORTCUT_WAYS 4
+
+/* Does the model look at the lungs? Its figures on the same images with parts of them hidden behind one grey: nothing; the
+ * lungs; the rectangle around them; all but that rectangle. Where the lungs lie is a rough estimate (docs/evaluation.md). */
+typedef struct cxr_shortcut {
+    size_t n;
+    const char *names[CXR_SHORTCUT_WAYS]; /* "none", "lungs", "chest", "surroundings"; static */
+    double accuracy[CXR_SHORTCUT_WAYS], balanced_accuracy[CXR_SHORTCUT_WAYS], auroc[CXR_SHORTCUT_WAYS];
+    double ci95[CXR_SHORTCUT_WAYS][2]; /* of the AUROC; NaN when undefined */
+    double kept;                       /* without the chest, of the AUROC above 0.5; NaN when there is none */
+    char finding[320];                 /* what that says, a sentence or two */
+} cxr_shortcut;
+
+/* As cxr_evaluate(); opts->out receives shortcut.csv and shortcut.json. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_evaluate_shortcut(const cxr_model *model, const cxr_evaluate_opts *opts,
+                                                        const cxr_hooks *hooks, cxr_shortcut *out, cxr_error *err);
+
 /* ---- Serving ---- */
 
 #define CXR_MAX_SERVED 16 /* models at once */

@@ -170,11 +170,19 @@ static double square(double x)
     return x * x;
 }
 
-/* How far place and size are from those of children's films, in squared deviations. */
+/* Of children's films. */
+static const cxr_lungs typical = {.found = true, .spine = 0.50, .half = 0.38, .top = 0.18, .base = 0.78};
+
+void cxr_lungs_typical(cxr_lungs *out)
+{
+    *out = typical;
+}
+
+/* How far place and size are from the typical ones, in squared deviations. */
 static double unusual(const cxr_lungs *l)
 {
-    return square((l->spine - 0.5) / 0.08) + square((l->half - 0.38) / 0.07) + square((l->top - 0.18) / 0.08) +
-           square((l->base - 0.78) / 0.12);
+    return square((l->spine - typical.spine) / 0.08) + square((l->half - typical.half) / 0.07) +
+           square((l->top - typical.top) / 0.08) + square((l->base - typical.base) / 0.12);
 }
 
 static double merit(const cells *c, const cxr_lungs *l)

@@ -16,6 +16,8 @@ typedef struct cxr_lungs {
 
 /* pixels: height x width, grey, row by row, each side 32 or more, else nothing is found. A pure function of them. */
 void cxr_lungs_estimate(cxr_lungs *out, const uint8_t *pixels, int width, int height);
+/* Where they mostly are, as if found. */
+void cxr_lungs_typical(cxr_lungs *out);
 /* Whether a place lies in the estimate. Nothing does where none was found. */
 bool cxr_lungs_hold(const cxr_lungs *l, double x, double y);
 /* The same of the smallest upright rectangle around it. */

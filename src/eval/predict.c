@@ -1,5 +1,6 @@
 #include "eval/predict.h"
 #include "data/files.h"
+#include "data/hide.h"
 #include "data/perturb.h"
 #include "data/tta.h"
 #include "eval/pass.h"
@@ -41,15 +42,29 @@ cxr_status cxr_predict_paths(const cxr_model *m, const char *const *paths, size_
     return st == CXR_OK ? cxr_pass_over(m, paths, count, &want, o, hooks, hand_on, &r, err) : st;
 }
 
-cxr_status cxr_predict_perturbed(const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,
-                                 const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err)
+/* Of fixed squares of each image. */
+static cxr_status predict_squares(const cxr_model *m, const char *const *paths, size_t count, const cxr_squares *squares,
+                                  const cxr_run_opts *o, const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err)
 {
-    static const cxr_squares perturbed = {CXR_PERTURBATIONS, cxr_image_perturb};
-    const cxr_pass want = {.probabilities = true, .squares = &perturbed};
+    const cxr_pass want = {.probabilities = true, .squares = squares};
     receiver r = {fn, user};
     if (o->tta != CXR_TTA_NONE)
         return cxr_fail(err, CXR_EUSAGE, "perturbed images are predicted from one view each: no test-time augmentation");
     return cxr_pass_over(m, paths, count, &want, o, hooks, hand_on, &r, err);
+}
+
+cxr_status cxr_predict_perturbed(const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,
+                                 const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err)
+{
+    static const cxr_squares perturbed = {CXR_PERTURBATIONS, cxr_image_perturb};
+    return predict_squares(m, paths, count, &perturbed, o, hooks, fn, user, err);
+}
+
+cxr_status cxr_predict_hidden(const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,
+                              const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err)
+{
+    static const cxr_squares hidden = {CXR_HIDINGS, cxr_image_hide};
+    return predict_squares(m, paths, count, &hidden, o, hooks, fn, user, err);
 }
 
 typedef struct row_writer {

@@ -12,4 +12,7 @@ CXR_MUST_CHECK cxr_status cxr_predict_paths(const cxr_model *m, const char *cons
 CXR_MUST_CHECK cxr_status cxr_predict_perturbed(const cxr_model *m, const char *const *paths, size_t count,
                                                 const cxr_run_opts *o, const cxr_hooks *hooks, cxr_outcome_fn fn, void *user,
                                                 cxr_error *err);
+/* The same with parts of each image hidden in every way of data/hide.h: probabilities are (CXR_HIDINGS, classes). */
+CXR_MUST_CHECK cxr_status cxr_predict_hidden(const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,
+                                             const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err);
 #endif

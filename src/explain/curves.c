@@ -1,5 +1,6 @@
 #include "explain/curves.h"
 #include "base/mem.h"
+#include "data/hide.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

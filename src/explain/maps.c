@@ -1,4 +1,5 @@
 #include "explain/maps.h"
+#include "data/hide.h"
 #include "explain/cam.h"
 #include <math.h>
 #include <string.h>
@@ -27,13 +28,6 @@ typedef struct occlusion {
     uint8_t grey;
     double whole; /* the logit of the image as it is */
 } occlusion;
-
-uint8_t cxr_mean_grey(const uint8_t *image, size_t n)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < n; i++) sum += image[i];
-    return (uint8_t)((sum + n / 2) / n);
-}
 
 /* Of variant i > 0; variant 0 is the image. */
 static void patch_at(const occlusion *o, int i, int *column, int *row)

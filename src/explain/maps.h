@@ -16,9 +16,6 @@ typedef struct cxr_variants {
 CXR_MUST_CHECK cxr_status cxr_variants_run(const cxr_variants *v, int count, void (*make)(void *ctx, int i, uint8_t *out),
                                            void (*logit)(void *ctx, int i, const float *logits), void *ctx, cxr_error *err);
 
-/* Rounded. */
-uint8_t cxr_mean_grey(const uint8_t *image, size_t n);
-
 /* Occlusion (Zeiler, Fergus 2014): a square patch of `patch` x `patch` cells of side / cells each is moved over the image by one
  * cell, filled with the image's mean grey. The map (cells x cells) is by how much that lowers the class's logit: in each cell the
  * mean over the patches that hide it; below 0 where hiding raises it. */

@@ -10,6 +10,7 @@
 #include "report/plot.h"
 #include "report/run.h"
 #include "report/score.h"
+#include "report/shortcut.h"
 #include "report/tables.h"
 #include "report/text.h"
 #include <string.h>
@@ -188,6 +189,26 @@ cxr_status cxr_evaluate_robustness(const cxr_model *m, const cxr_evaluate_opts *
     if (st == CXR_OK) st = cxr_ledger_write(&plain, m, (*out)->each[0], hooks, err);
     if (st == CXR_OK && o->out != NULL) st = cxr_write_robustness(o->out, *out, err);
     if (st != CXR_OK) cxr_robustness_free(out);
+    cxr_scored_free(&scored);
+    close_reading(&r);
+    return st;
+}
+
+cxr_status cxr_evaluate_shortcut(const cxr_model *m, const cxr_evaluate_opts *o, const cxr_hooks *hooks, cxr_shortcut *out,
+                                 cxr_error *err)
+{
+    reading r;
+    cxr_scored scored = {0}, plain = {0};
+    cxr_metrics *whole = NULL;
+    cxr_status st = open_reading(&r, m, o, err);
+    if (st == CXR_OK) st = cxr_score_hidden(&scored, m, &r.part, &o->run, o->skip_unreadable, hooks, err);
+    if (st == CXR_OK) st = cxr_shortcut_compute(out, &scored, m, o->run.threads, err);
+    if (st == CXR_OK) st = cxr_scored_view(&plain, &scored, 0, err);
+    if (st == CXR_OK) st = cxr_metrics_compute(&whole, &plain.all, m->positive, m->threshold, err);
+    if (st == CXR_OK) st = cxr_ledger_write(o, m, whole, hooks, err);
+    if (st == CXR_OK && o->out != NULL) st = cxr_write_shortcut(o->out, out, err);
+    cxr_metrics_free(&whole);
+    cxr_scored_free(&plain);
     cxr_scored_free(&scored);
     close_reading(&r);
     return st;

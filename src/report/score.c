@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "data/hide.h"
 #include "data/perturb.h"
 #include "eval/predict.h"
 #include "model/model.h"
@@ -121,21 +122,28 @@ static cxr_status collect(void *user, size_t index, const cxr_error *outcome, co
     return CXR_OK;
 }
 
-static cxr_status score(cxr_scored *out, const cxr_model *m, const cxr_subset *part, bool perturb, const cxr_run_opts *o,
-                        bool skip, const cxr_hooks *hooks, cxr_error *err)
+static cxr_status open_scored(cxr_scored *out, size_t count, int classes, const char *const *class_names, cxr_error *err)
 {
-    *out = (cxr_scored){.views = perturb ? CXR_PERTURBATIONS : 1, .from = part, .hooks = hooks, .skip = skip};
-    const size_t most = part->count * (size_t)out->views;
-    out->all = (cxr_predictions){.classes = m->class_count,
-                                 .class_names = (const char *const *)m->classes,
-                                 .path = cxr_mem_new(most, sizeof *out->all.path),
-                                 .label = cxr_mem_new(most, sizeof *out->all.label),
-                                 .probability = cxr_mem_new(most, (size_t)m->class_count * sizeof(float))};
-    out->groups = cxr_mem_new(most, sizeof *out->groups);
-    if (out->groups == NULL || out->all.path == NULL || out->all.label == NULL || out->all.probability == NULL)
-        return cxr_mem_fail(err, "predictions");
-    const cxr_status st = perturb ? cxr_predict_perturbed(m, part->paths, part->count, o, hooks, collect, out, err)
-                                  : cxr_predict_paths(m, part->paths, part->count, o, hooks, collect, out, err);
+    out->all = (cxr_predictions){.classes = classes,
+                                 .class_names = class_names,
+                                 .path = cxr_mem_new(count, sizeof *out->all.path),
+                                 .label = cxr_mem_new(count, sizeof *out->all.label),
+                                 .probability = cxr_mem_new(count, (size_t)classes * sizeof(float))};
+    out->groups = cxr_mem_new(count, sizeof *out->groups);
+    const bool ok = out->groups != NULL && out->all.path != NULL && out->all.label != NULL && out->all.probability != NULL;
+    return ok ? CXR_OK : cxr_mem_fail(err, "predictions");
+}
+
+typedef cxr_status predict_fn(const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,
+                              const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err);
+
+static cxr_status score(cxr_scored *out, const cxr_model *m, const cxr_subset *part, predict_fn *predict, int views,
+                        const cxr_run_opts *o, bool skip, const cxr_hooks *hooks, cxr_error *err)
+{
+    *out = (cxr_scored){.views = views, .from = part, .hooks = hooks, .skip = skip};
+    const char *const *classes = (const char *const *)m->classes;
+    cxr_status st = open_scored(out, part->count * (size_t)views, m->class_count, classes, err);
+    if (st == CXR_OK) st = predict(m, part->paths, part->count, o, hooks, collect, out, err);
     if (st == CXR_OK && out->skipped > 0) cxr_log(hooks, CXR_WARNING, "%zu unreadable images were left out", out->skipped);
     return st;
 }
@@ -143,13 +151,36 @@ static cxr_status score(cxr_scored *out, const cxr_model *m, const cxr_subset *p
 cxr_status cxr_score(cxr_scored *out, const cxr_model *m, const cxr_subset *part, const cxr_run_opts *o, bool skip,
                      const cxr_hooks *hooks, cxr_error *err)
 {
-    return score(out, m, part, false, o, skip, hooks, err);
+    return score(out, m, part, cxr_predict_paths, 1, o, skip, hooks, err);
 }
 
 cxr_status cxr_score_perturbed(cxr_scored *out, const cxr_model *m, const cxr_subset *part, const cxr_run_opts *o, bool skip,
                                const cxr_hooks *hooks, cxr_error *err)
 {
-    return score(out, m, part, true, o, skip, hooks, err);
+    return score(out, m, part, cxr_predict_perturbed, CXR_PERTURBATIONS, o, skip, hooks, err);
+}
+
+cxr_status cxr_score_hidden(cxr_scored *out, const cxr_model *m, const cxr_subset *part, const cxr_run_opts *o, bool skip,
+                            const cxr_hooks *hooks, cxr_error *err)
+{
+    return score(out, m, part, cxr_predict_hidden, CXR_HIDINGS, o, skip, hooks, err);
+}
+
+cxr_status cxr_scored_view(cxr_scored *out, const cxr_scored *all, int view, cxr_error *err)
+{
+    const size_t views = (size_t)all->views, classes = (size_t)all->all.classes, n = all->all.n / views;
+    *out = (cxr_scored){.views = 1, .from = all->from, .hooks = all->hooks, .skip = all->skip, .skipped = all->skipped};
+    const cxr_status st = open_scored(out, n, all->all.classes, all->all.class_names, err);
+    if (st != CXR_OK) return st;
+    out->all.n = n;
+    for (size_t i = 0; i < n; i++) {
+        const size_t from = i * views + (size_t)view;
+        out->all.path[i] = all->all.path[from];
+        out->all.label[i] = all->all.label[from];
+        out->groups[i] = all->groups[from];
+        memcpy(out->all.probability + i * classes, all->all.probability + from * classes, classes * sizeof(float));
+    }
+    return CXR_OK;
 }
 
 void cxr_scored_free(cxr_scored *s)

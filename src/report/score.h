@@ -37,5 +37,10 @@ CXR_MUST_CHECK cxr_status cxr_score(cxr_scored *out, const cxr_model *m, const c
 /* The same of each image perturbed in every way of data/perturb.h, "none" first. */
 CXR_MUST_CHECK cxr_status cxr_score_perturbed(cxr_scored *out, const cxr_model *m, const cxr_subset *part,
                                               const cxr_run_opts *o, bool skip, const cxr_hooks *hooks, cxr_error *err);
+/* The same of each image with parts of it hidden in every way of data/hide.h, "none" first. */
+CXR_MUST_CHECK cxr_status cxr_score_hidden(cxr_scored *out, const cxr_model *m, const cxr_subset *part, const cxr_run_opts *o,
+                                           bool skip, const cxr_hooks *hooks, cxr_error *err);
+/* One view of every image, copied out; free as the others, also after a failure. */
+CXR_MUST_CHECK cxr_status cxr_scored_view(cxr_scored *out, const cxr_scored *all, int view, cxr_error *err);
 void cxr_scored_free(cxr_scored *s);
 #endif
