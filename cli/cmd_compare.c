@@ -8,6 +8,8 @@
 typedef struct compare_args {
     const char *require[MAX_REQUIREMENTS]; /* lent from argv */
     int require_count, threads;
+    unsigned format;
+    const char *out;
     bool quiet;
 } compare_args;
 
@@ -28,6 +30,8 @@ static const char *add_requirement(void *args, const char *text)
 
 #define FILLS(field) CXR_FILLS(compare_args, field)
 
+static const char *const format_words[] = {"table", "json", NULL};
+
 static const cxr_option options[] = {
     {.name = "require",
      .letter = 'r',
@@ -37,6 +41,12 @@ static const cxr_option options[] = {
      .parse = add_requirement,
      .help =
          "exit with status 1 unless the difference of a figure, B less A, is so, as in 'auroc >= -0.002'; several are allowed"},
+    {.name = "out", .letter = 'o', FILLS(out), .value = "DIR", .help = "write compare.json and changed.csv there"},
+    {.name = "format",
+     .letter = 'f',
+     FILLS(format),
+     .words = format_words,
+     .help = "tables to read, or one JSON object with everything"},
     CXR_OPTION_THREADS(FILLS(threads)),
     {.name = "quiet", .letter = 'q', FILLS(quiet), .help = "do not list the images on which the decision changed"},
 };
@@ -81,16 +91,28 @@ static void print_changed(const cxr_comparison *c)
     }
 }
 
+static cxr_status print(const compare_args *a, const cxr_comparison *c, cxr_error *err)
+{
+    if (a->format == 1) {
+        char *text = NULL;
+        const cxr_status st = cxr_comparison_json(c, &text, err);
+        if (st == CXR_OK) (void)puts(text);
+        cxr_free(text);
+        return st;
+    }
+    print_figures(c);
+    print_tests(c);
+    if (!a->quiet) print_changed(c);
+    return CXR_OK;
+}
+
 static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
 {
     const compare_args *a = args;
     cxr_comparison *c = NULL;
     cxr_status st = cxr_compare(given->operands[0], given->operands[1], cxr_threads(a->threads), &c, err);
-    if (st == CXR_OK) {
-        print_figures(c);
-        print_tests(c);
-        if (!a->quiet) print_changed(c);
-    }
+    if (st == CXR_OK) st = print(a, c, err);
+    if (st == CXR_OK && a->out != NULL) st = cxr_comparison_write(c, a->out, err);
     for (int i = 0; i < a->require_count && (st == CXR_OK || st == CXR_EUNMET) && c != NULL; i++) {
         cxr_error unmet;
         const cxr_status here = cxr_comparison_require(c, a->require[i], &unmet);
@@ -114,7 +136,7 @@ const cxr_command cxr_command_compare = {
         "which the decision changed. Intervals are DeLong's for the area of two classes, else from a bootstrap of "
         "patients, of which both sides have the same in each draw.\n\n"
         "With --require the exit status is 1 when a requirement does not hold, so that a script can refuse a model that "
-        "is worse than the one before.",
+        "is worse than the one before; with --format json standard output stays one object.",
     .examples = {{"two runs, each evaluated into its folder test", "cxr compare runs/article runs/finetune"},
                  {"refuse a model that ranks worse or is less often right",
                   "cxr compare old/test new/test --require 'auroc >= -0.002' --require 'accuracy >= 0'"}},

@@ -114,9 +114,11 @@ _cxr()
         esac
         ;;
     compare)
-        options="--require --threads --quiet --help"
+        options="--require --out --format --threads --quiet --help"
         case $prev in
         --require | -r) kind='word' ;;
+        --out | -o) kind='folder' ;;
+        --format | -f) kind='word' words="table json " ;;
         --threads | -j) kind='word' ;;
         esac
         ;;

@@ -640,6 +640,7 @@ typedef struct cxr_comparison {
     bool mcnemar_exact;          /* binomial: fewer than 25 such images; else chi-squared, corrected */
     cxr_changed *changed;        /* in byte order of paths */
     size_t changed_count;
+    const char *files[2]; /* the predictions.csv read of A and B */
 } cxr_comparison;
 
 /* a, b: a predictions.csv that cxr_evaluate() wrote, or a folder that holds it or test/predictions.csv. CXR_EDATA when they are not
@@ -648,6 +649,11 @@ CXR_API CXR_MUST_CHECK cxr_status cxr_compare(const char *a, const char *b, int 
 /* requirement: a figure's name, >= or <=, and the bound of its difference: "auroc >= -0.002". CXR_EUNMET when it does not hold,
  * or the difference is undefined; CXR_EUSAGE when it is none. c NULL: only its form is looked at. */
 CXR_API CXR_MUST_CHECK cxr_status cxr_comparison_require(const cxr_comparison *c, const char *requirement, cxr_error *err);
+/* The comparison as one JSON object (docs/evaluation.md), to be freed with cxr_free(). What is not defined is null, as is a path that
+ * is not UTF-8. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_comparison_json(const cxr_comparison *c, char **text, cxr_error *err);
+/* compare.json and changed.csv (path,label,a,b) into `folder`, which is created. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_comparison_write(const cxr_comparison *c, const char *folder, cxr_error *err);
 CXR_API void cxr_comparison_free(cxr_comparison **c);
 
 /* ---- Calibration ---- */

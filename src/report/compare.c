@@ -34,6 +34,8 @@ cxr_status cxr_compare(const char *a, const char *b, int threads, cxr_comparison
                                (const char *const *)c->a.groups, threads, err);
     if (st == CXR_OK) st = list_changed(c, err);
     c->shown.class_names = c->a.all.class_names;
+    c->shown.files[0] = c->a.path;
+    c->shown.files[1] = c->b.path;
     if (st != CXR_OK) cxr_comparison_free(out);
     return st;
 }

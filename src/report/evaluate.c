@@ -57,19 +57,12 @@ static cxr_status check_members(const cxr_model *m, const cxr_evaluate_opts *o, 
     return st;
 }
 
-/* NULL where it is no UTF-8, which JSON must be. */
-static json_t *text(const char *s)
-{
-    json_t *value = json_string(s);
-    return value != NULL ? value : json_null();
-}
-
 static json_t *model_json(const cxr_model *m)
 {
     char hex[65] = "";
     const bool known = m->path != NULL && cxr_sha256_file(m->path, hex, NULL) == CXR_OK;
     json_t *o = json_object();
-    bool ok = json_object_set_new(o, "file", m->path == NULL ? json_null() : text(cxr_path_name(m->path))) == 0;
+    bool ok = json_object_set_new(o, "file", cxr_json_text(m->path == NULL ? NULL : cxr_path_name(m->path))) == 0;
     ok &= json_object_set_new(o, "sha256", known ? json_string(hex) : json_null()) == 0;
     return cxr_json_whole(o, ok);
 }
@@ -83,7 +76,7 @@ static json_t *evaluation_json(const cxr_evaluate_opts *o, const cxr_model *m, s
     bool ok = true;
     for (; m != NULL; m = m->next) ok &= json_array_append_new(models, model_json(m)) == 0;
     ok &= json_object_set_new(e, "models", models) == 0;
-    ok &= json_object_set_new(e, "data", text(o->data)) == 0;
+    ok &= json_object_set_new(e, "data", cxr_json_text(o->data)) == 0;
     ok &= json_object_set_new(e, "split", json_string(o->split)) == 0;
     ok &= json_object_set_new(e, "images", json_integer((json_int_t)images)) == 0;
     ok &= json_object_set_new(e, "tta", json_string(cxr_tta_name(o->run.tta))) == 0;

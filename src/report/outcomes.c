@@ -4,10 +4,12 @@
 #include "data/dataset.h"
 #include "data/group.h"
 #include <locale.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define PREFIX "probability_"
+#define SLACK  0.01 /* of the sum of an image's probabilities; a table made by hand may round them */
 
 /* ---- Where it is ---- */
 
@@ -115,6 +117,7 @@ static cxr_status take_row(cxr_outcomes *o, const columns *c, size_t i, const ro
     const int wrong = o->all.label[i] < 0 ? c->label : c->prediction;
     if (o->all.label[i] < 0 || o->decided[i] < 0)
         return cxr_fail(err, CXR_EDATA, "%s:%zu: \"%s\" is none of its classes", o->path, r->line, r->fields[wrong]);
+    double sum = 0.0;
     for (int k = 0; k < o->all.classes; k++) {
         const char *text = r->fields[c->of[k]];
         char *end = NULL;
@@ -122,7 +125,10 @@ static cxr_status take_row(cxr_outcomes *o, const columns *c, size_t i, const ro
         if (end == text || *end != '\0' || !(x >= 0.0f && x <= 1.0f))
             return cxr_fail(err, CXR_EDATA, "%s:%zu: \"%s\" is not a probability", o->path, r->line, text);
         o->all.probability[i * (size_t)o->all.classes + (size_t)k] = x;
+        sum += (double)x;
     }
+    if (fabs(sum - 1.0) > SLACK)
+        return cxr_fail(err, CXR_EDATA, "%s:%zu: the probabilities add up to %.4g, not 1", o->path, r->line, sum);
     return CXR_OK;
 }
 

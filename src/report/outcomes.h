@@ -14,7 +14,7 @@ typedef struct cxr_outcomes {
 
 /* path: the file, or a folder that holds predictions.csv or test/predictions.csv. like: NULL, or outcomes whose classes these
  * must have, in any order; they get its order. CXR_EDATA names file and line of what is not a prediction: an unknown class, a
- * probability that is not a number within 0..1, an image listed twice, none at all. Free with cxr_outcomes_free() also after a
+ * probability that is not a number within 0..1, probabilities of an image that do not add up to 1, an image listed twice, none at all. Free with cxr_outcomes_free() also after a
  * failure. */
 CXR_MUST_CHECK cxr_status cxr_outcomes_read(cxr_outcomes *o, const char *path, const cxr_outcomes *like, cxr_error *err);
 /* CXR_EDATA unless both are of the same images with the same labels. */

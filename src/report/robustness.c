@@ -83,7 +83,7 @@ static json_t *whole(const cxr_robustness *r)
 
 #define LEFT      150.0
 #define WIDTH     420.0
-#define TOP       84.0
+#define TOP       60.0
 #define LINE      20.0
 #define NAME_FONT ((cxr_font){11.5, false, CXR_INK})
 

