@@ -4,27 +4,59 @@
 
 /* ---- Files that are part of the program ---- */
 
-extern const char cxr_openapi_json[];
+extern const char cxr_openapi_json[], cxr_index_html[], cxr_app_css[], cxr_app_js[], cxr_api_js[], cxr_viewer_js[],
+    cxr_result_js[], cxr_table_js[], cxr_card_js[], cxr_icon_svg[];
 
-/* What is at an address as it is; text, ended by a zero. A page and what belongs to it is added here. */
+/* What is at an address as it is; text, ended by a zero. */
 typedef struct asset {
-    const char *path, *type;
-    const char *text;
+    const char *name, *type, *text;
 } asset;
+#define STYLE  "text/css; charset=utf-8"
+#define SCRIPT "text/javascript; charset=utf-8"
 static const asset assets[] = {
-    {"/openapi.json", "application/json", cxr_openapi_json},
+    {"openapi.json", "application/json", cxr_openapi_json},
+    {"index.html", "text/html; charset=utf-8", cxr_index_html},
+    {"app.css", STYLE, cxr_app_css},
+    {"app.js", SCRIPT, cxr_app_js},
+    {"api.js", SCRIPT, cxr_api_js},
+    {"viewer.js", SCRIPT, cxr_viewer_js},
+    {"result.js", SCRIPT, cxr_result_js},
+    {"table.js", SCRIPT, cxr_table_js},
+    {"card.js", SCRIPT, cxr_card_js},
+    {"icon.svg", "image/svg+xml", cxr_icon_svg},
 };
 
-static void send_asset(cxr_request *r, cxr_reply *reply)
+static void send_asset(cxr_reply *reply, const char *name, size_t len)
 {
-    for (size_t i = 0; i < sizeof assets / sizeof assets[0]; i++)
-        if (strcmp(assets[i].path, r->route->path) == 0)
-            *reply = (cxr_reply){.code = 200,
-                                 .type = assets[i].type,
-                                 .data = (void *)(uintptr_t)assets[i].text,
-                                 .len = strlen(assets[i].text),
-                                 .lent = true,
-                                 .page = true};
+    for (size_t i = 0; i < sizeof assets / sizeof assets[0]; i++) {
+        const asset *a = &assets[i];
+        if (strlen(a->name) != len || memcmp(a->name, name, len) != 0) continue;
+        *reply = (cxr_reply){.code = 200,
+                             .type = a->type,
+                             .data = (void *)(uintptr_t)a->text,
+                             .len = strlen(a->text),
+                             .lent = true,
+                             .page = true};
+        return;
+    }
+    cxr_reply_error(reply, 404, "there is nothing at this address");
+}
+
+static void send_description(cxr_request *r, cxr_reply *reply)
+{
+    (void)r;
+    send_asset(reply, "openapi.json", strlen("openapi.json"));
+}
+
+static void send_page(cxr_request *r, cxr_reply *reply)
+{
+    (void)r;
+    send_asset(reply, "index.html", strlen("index.html"));
+}
+
+static void send_part(cxr_request *r, cxr_reply *reply)
+{
+    send_asset(reply, r->name, r->name_len);
 }
 
 /* ---- The protocol's small answers ---- */
@@ -66,6 +98,7 @@ static json_t *model_json(const cxr_served *s)
         (void)json_object_set_new(parameters, "positive", json_string(m->classes[m->positive]));
         (void)json_object_set_new(parameters, "threshold", json_real(m->threshold));
     }
+    cxr_card_add(parameters, m);
     return json_pack("{s:s, s:[s], s:s, s:[{s:s, s:s, s:[i]}, {s:s, s:s, s:[i, i, i, i]}], "
                      "s:[{s:s, s:s, s:[i, i]}, {s:s, s:s, s:[i]}], s:o}",
                      "name", s->name, "versions", "1", "platform", "cxr", "inputs", "name", "image", "datatype", "BYTES",
@@ -96,7 +129,9 @@ static void send_metrics(cxr_request *r, cxr_reply *reply)
 }
 
 const cxr_route cxr_routes[] = {
-    {"GET", "/openapi.json", true, send_asset, NULL},
+    {"GET", "/", true, send_page, NULL},
+    {"GET", "/page/{m}", true, send_part, NULL},
+    {"GET", "/openapi.json", true, send_description, NULL},
     {"GET", "/v2", false, send_server, NULL},
     {"GET", "/v2/health/live", true, send_live, NULL},
     {"GET", "/v2/health/ready", true, send_ready, NULL},

@@ -27,7 +27,7 @@ typedef struct cxr_reply {
     size_t json_len; /* Inference-Header-Content-Length; 0: not sent */
 } cxr_reply;
 
-/* What can be asked. A path's "{m}" is the name of a model. */
+/* What can be asked. A path's "{m}" is the name of a model, or of a part of the page. */
 typedef struct cxr_route {
     const char *method, *path;
     bool free; /* without the token: what a load balancer asks, and pages */
@@ -137,6 +137,10 @@ void cxr_request_free(cxr_request *r);
 void cxr_meter_add(cxr_meter *m, const cxr_request *r, double seconds);
 /* Prometheus text; NULL when memory is exhausted. To be freed with free(). */
 char *cxr_meter_text(cxr_server *s);
+
+/* ---- card.c ---- */
+
+void cxr_card_add(json_t *parameters, const cxr_model *m);
 
 /* ---- routes ---- */
 

@@ -1,0 +1,391 @@
+"""The page of `cxr serve` in a browser, driven as people do: by drop, paste, choice, mouse and keyboard alone; what it shows is what
+`cxr predict` says."""
+import base64
+import contextlib
+import csv
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import numpy as np
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from browser import DESKTOP, PHONE, check_page, chromium
+
+CXR = os.path.join(sys.argv[1], "..", "cxr")
+PATIENCE = 60 # seconds, on a busy machine
+
+
+def images(folder):
+    data = os.path.join(folder, "data")
+    subprocess.run([CXR, "phantom", "--out", data, "--train", "1", "--val", "1", "--test", "2", "--seed", "3"], check=True,
+                   stdout=subprocess.DEVNULL)
+    test = os.path.join(data, "test")
+    found = sorted(os.path.join(at, name) for at, _, names in os.walk(test) for name in names)
+    return [found[0], found[1], found[-1]]
+
+
+def predicted(paths):
+    rows = {}
+    for path in paths: # each by itself, as the page asks
+        said = subprocess.run([CXR, "predict", "-q", "--deterministic", "--batch-size", "1", "--format", "csv", path], check=True, stdout=subprocess.PIPE, text=True).stdout
+        rows[os.path.basename(path)] = next(csv.DictReader(said.splitlines()))
+    return rows
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@contextlib.contextmanager
+def serving(port, *options):
+    server = subprocess.Popen([CXR, "serve", "-q", "--port", str(port), *options], stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(10 * PATIENCE):
+            assert server.poll() is None, "cxr serve ended"
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/health/ready").read()
+                break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(PATIENCE) == 0
+
+
+# ---- What a user does and sees ----
+
+GIVE = """const [named, how] = arguments, data = new DataTransfer();
+for (const [name, text] of named)
+  data.items.add(new File([Uint8Array.from(atob(text), c => c.charCodeAt(0))], name, {type: 'image/jpeg'}));
+const event = how === 'drop' ? new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true})
+                             : new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true});
+document.body.dispatchEvent(event);"""
+
+
+def give(driver, how, paths, names=None):
+    named = []
+    for i, path in enumerate(paths):
+        with open(path, "rb") as f:
+            named.append([names[i] if names else os.path.basename(path), base64.b64encode(f.read()).decode()])
+    driver.execute_script(GIVE, named, how)
+
+
+def wait(driver, what, seconds=PATIENCE):
+    return WebDriverWait(driver, seconds).until(lambda d: d.execute_script("return " + what))
+
+
+def wait_for_results(driver, count):
+    wait(driver, f"document.querySelectorAll('#rows .called, #rows .clear, #rows .none').length === {count}")
+    wait(driver, "/^(What speaks|Empty)/.test(document.getElementById('map-words').textContent)")
+
+
+def text(driver, name):
+    return driver.execute_script("return document.getElementById(arguments[0]).textContent", name)
+
+
+def by_id(driver, name):
+    return driver.find_element("id", name)
+
+
+def click(driver, name):
+    by_id(driver, name).click()
+
+
+def rows(driver):
+    return driver.execute_script("return [...document.querySelectorAll('#rows tr')].map(r => "
+                                 "[r.querySelector('.pick span').textContent, r.querySelector('.score').textContent])")
+
+
+def pixels(driver):
+    """Of the canvas as an array (h, w, 3), once it is drawn anew."""
+    w, h, data = driver.execute_async_script(
+        "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => {"
+        "const c = document.getElementById('canvas'), copy = new OffscreenCanvas(c.width, c.height).getContext('2d');"
+        "copy.drawImage(c, 0, 0); const d = copy.getImageData(0, 0, c.width, c.height).data;"
+        "let s = ''; for (let i = 0; i < d.length; i += 8192) s += String.fromCharCode(...d.subarray(i, i + 8192));"
+        "done([c.width, c.height, btoa(s)]); }));")
+    return np.frombuffer(base64.b64decode(data), np.uint8).reshape(h, w, 4)[..., :3].astype(int)
+
+
+def colourful(picture):
+    return float((picture.max(axis=2) - picture.min(axis=2)).mean())
+
+
+def slide(driver, name, value):
+    """By the keyboard: Home, End, or the arrow keys from where it is."""
+    by_id(driver, name).send_keys(value)
+
+
+# ---- Checks ----
+
+def check_answers(driver, expected):
+    shown = dict(rows(driver))
+    for name, row in expected.items():
+        p = float(row["probability_PNEUMONIA"])
+        want = "> 99.9\u00a0%" if p > 0.9995 else "< 0.1\u00a0%" if p < 0.0005 else f"{100 * p:.1f}\u00a0%"
+        assert shown[name] == want, (name, shown[name], p)
+    chosen = expected[text(driver, "result-title")]
+    assert text(driver, "verdict") == chosen["prediction"], text(driver, "verdict")
+    assert "threshold of 40.2" in text(driver, "verdict-words"), text(driver, "verdict-words")
+    assert text(driver, "meaning-words").startswith("Of 100 images"), text(driver, "meaning-words")
+    assert text(driver, "status").startswith("ok"), text(driver, "status")
+    assert re.fullmatch(r".* in the server, .* in all", text(driver, "time")), text(driver, "time")
+    label = driver.execute_script("return document.querySelector('.axis').getAttribute('aria-label')")
+    assert "threshold at 40.2" in label, label
+
+
+def check_overlay(driver):
+    mixed = colourful(pixels(driver))
+    slide(driver, "opacity", Keys.HOME)
+    assert colourful(pixels(driver)) == 0.0, "colours without a heat map"
+    slide(driver, "opacity", Keys.END)
+    assert colourful(pixels(driver)) > mixed > 0.0, "no more of the heat map at 100 %"
+    click(driver, "tool-pan")
+    slide(driver, "opacity", Keys.HOME)
+
+
+def check_view(driver):
+    stage = by_id(driver, "stage")
+    plain = pixels(driver)
+    click(driver, "invert")
+    assert np.abs(pixels(driver) - (255 - plain))[300:-300, 300:-300].max() <= 1, "not the negative" # smoothing rounds twice
+    click(driver, "invert")
+    click(driver, "tool-window")
+    ActionChains(driver).move_to_element(stage).click_and_hold().move_by_offset(-80, 40).release().perform()
+    width, level = int(text(driver, "width-value")), int(text(driver, "level-value"))
+    assert (width, level) == (176, 148), (width, level)
+    assert np.abs(pixels(driver) - plain).max() > 20
+    slide(driver, "width", Keys.ARROW_LEFT)
+    assert int(text(driver, "width-value")) == width - 1
+    click(driver, "auto")
+    assert int(text(driver, "width-value")) > width
+    click(driver, "tool-pan")
+    click(driver, "reset")
+    assert (text(driver, "width-value"), text(driver, "level-value")) == ("256", "128")
+    assert np.array_equal(pixels(driver), plain), "reset does not restore the view"
+    fitted = text(driver, "corner-zoom")
+    ActionChains(driver).scroll_from_origin(_origin(stage), 0, -400).perform()
+    assert int(text(driver, "corner-zoom")[:-2]) > int(fitted[:-2])
+    zoomed = pixels(driver)
+    ActionChains(driver).move_to_element(stage).click_and_hold().move_by_offset(60, 30).release().perform()
+    moved = pixels(driver)
+    gap = np.abs(moved[130:430, 160:460] - zoomed[100:400, 100:400]).max()
+    assert gap <= 2, f"the image did not follow the mouse: {gap}" # places are rounded between pixels
+    ActionChains(driver).double_click(stage).perform()
+    assert text(driver, "corner-zoom") == fitted
+
+
+def _origin(element):
+    from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+    return ScrollOrigin.from_element(element)
+
+
+def check_sorting(driver, expected):
+    came = [name for name, _ in rows(driver)]
+    by_score = sorted(expected, key=lambda name: float(expected[name]["probability_PNEUMONIA"]))
+    head = by_id(driver, "score-head")
+    for want, order in ((by_score[::-1], "descending"), (by_score, "ascending"), (came, "none")):
+        head.click()
+        assert [name for name, _ in rows(driver)] == want, order
+        assert driver.execute_script("return document.querySelector('th[data-sort=score]').ariaSort") == order
+
+
+def check_csv(driver, folder, expected):
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": folder})
+    click(driver, "export")
+    path = os.path.join(folder, "cxr.csv")
+    WebDriverWait(driver, PATIENCE).until(lambda _: os.path.exists(path) and os.path.getsize(path) > 0)
+    with open(path, newline="", encoding="utf-8") as f:
+        got = {row["path"]: row for row in csv.DictReader(f)}
+    os.remove(path)
+    assert set(expected) <= set(got), got.keys()
+    for name, row in expected.items():
+        for key in row:
+            if key.startswith("probability_"):
+                assert np.float32(got[name][key]) == np.float32(row[key]), (name, key, got[name][key], row[key])
+        assert (got[name]["prediction"], got[name]["status"]) == (row["prediction"], "ok")
+        assert abs(float(got[name]["threshold"]) - 0.4024321585893631) < 1e-9 # nine digits of the file's
+    return got
+
+
+def check_card(driver):
+    click(driver, "card-open")
+    said = text(driver, "card-body")
+    for part in ("never the basis of a clinical decision", "resnet18", "NORMAL, PNEUMONIA", "0.4024", "128 × 128", "finetune"):
+        assert part in said, (part, said)
+    ActionChains(driver).send_keys(Keys.ESCAPE).perform()
+    assert not driver.execute_script("return document.getElementById('card').open")
+
+
+def check_keyboard(driver, count):
+    """Tab reaches every control once, in order of the page, each with a ring around it; keys do what buttons do."""
+    driver.execute_script("document.activeElement.blur(); window.getSelection().removeAllRanges(); document.body.tabIndex = -1;"
+                          "document.body.focus(); document.body.removeAttribute('tabindex')")
+    reached = []
+    for _ in range(60):
+        ActionChains(driver).send_keys(Keys.TAB).perform()
+        name, ring = driver.execute_script(
+            "const e = document.activeElement; return [e === document.body ? '' : e.id || e.className || e.textContent,"
+            "getComputedStyle(e).outlineStyle]")
+        if name == "": # the end
+            break
+        reached.append(name)
+        assert ring not in ("none", ""), f"{name} shows no focus"
+    order = ["skip", "card-open", "theme", "add", "export", "clear", "tool-pan", "tool-window", "zoom-out", "zoom-fit", "zoom-in", "stage",
+             "opacity", "width", "level", "invert", "auto", "reset", "map-class"]
+    assert [name for name in reached if name in order] == order, reached
+    assert reached.count("pick") == count, reached
+    first, second = [name for name, _ in rows(driver)][:2]
+    driver.find_element("css selector", ".pick").send_keys(Keys.ENTER)
+    assert text(driver, "result-title") == first
+    driver.find_element("css selector", ".pick").send_keys(Keys.ARROW_DOWN)
+    assert text(driver, "result-title") == second
+    stage = by_id(driver, "stage")
+    stage.send_keys("k")
+    assert text(driver, "result-title") == first
+    wait(driver, f"document.getElementById('canvas').getAttribute('aria-label').includes({first!r})")
+    fitted, plain = text(driver, "corner-zoom"), pixels(driver)
+    stage.send_keys("+", "+")
+    assert text(driver, "corner-zoom") != fitted
+    stage.send_keys(Keys.ARROW_RIGHT, "0", "i")
+    assert text(driver, "corner-zoom") == fitted
+    assert driver.execute_script("return document.getElementById('invert').getAttribute('aria-pressed')") == "true"
+    stage.send_keys("r", "i")
+    assert np.array_equal(pixels(driver), plain)
+
+
+def check_names(driver, path, folder):
+    """Names are text, never markup, and no formulas in a table that is saved."""
+    names = ["<img src=x onerror=document.title='taken'>.jpg", '=1+1,"a".jpg', "\u202egpj.exe \U0001fa7b.jpg"]
+    before = len(rows(driver))
+    give(driver, "paste", [path] * 3, names)
+    wait_for_results(driver, before + 3)
+    assert [name for name, _ in rows(driver)][before:] == names
+    assert driver.title == "cxr" and driver.execute_script("return document.images.length") == 0
+    got = check_csv(driver, folder, {})
+    assert "./" + names[1] in got and names[0] in got, got.keys()
+
+
+def check_announced(driver):
+    said = text(driver, "said")
+    assert said, "nothing is said to those who hear the page"
+
+
+def desktop(url, folder, paths, expected):
+    with chromium(DESKTOP) as driver:
+        driver.get(url)
+        policy = urllib.request.urlopen(url).headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy, policy
+        give(driver, "drop", paths)
+        wait_for_results(driver, 3)
+        check_announced(driver)
+        check_answers(driver, expected)
+        check_overlay(driver)
+        check_view(driver)
+        check_sorting(driver, expected)
+        check_csv(driver, folder, expected)
+        check_card(driver)
+        check_keyboard(driver, 3)
+        check_names(driver, paths[0], folder)
+        click(driver, "theme")
+        check_page(driver)
+        click(driver, "clear")
+        assert rows(driver) == [] and by_id(driver, "welcome-add").is_displayed()
+        check_page(driver)
+
+
+def phone(url, paths):
+    with chromium(PHONE) as driver:
+        driver.get(url)
+        check_page(driver)
+        by_id(driver, "files").send_keys("\n".join(paths))
+        wait_for_results(driver, 3)
+        verdict = driver.execute_script("return document.getElementById('verdict').getBoundingClientRect().bottom")
+        assert verdict < PHONE[1], f"the answer is {verdict} pixels down"
+        small = driver.execute_script("return [...document.querySelectorAll('button')].filter(b => b.offsetParent && "
+                                      "b.getBoundingClientRect().height < 40).map(b => b.textContent)")
+        assert small == [], small
+        driver.find_elements("css selector", ".pick")[2].click()
+        assert driver.execute_script("return window.scrollY") == 0
+        check_page(driver)
+
+
+def damaged(url, folder, paths):
+    """What is no image is told in its row, and the rest goes on."""
+    bad = os.path.join(folder, "bad.jpg")
+    with open(bad, "wb") as f:
+        f.write(b"\xff\xd8\xff\xe0 not an image")
+    with chromium(DESKTOP) as driver:
+        driver.get(url)
+        give(driver, "drop", [bad, paths[0]])
+        wait(driver, "document.querySelectorAll('#rows .clear, #rows .called').length === 1 && document.querySelector('#rows .failed')")
+        why = driver.execute_script("return document.querySelector('.why').textContent")
+        assert why.endswith(".") and "JPEG" in why, why
+        assert text(driver, "verdict") == "No result" and text(driver, "verdict-words") == why
+        assert text(driver, "stage-note") == "This browser cannot show the file."
+        assert by_id(driver, "again").is_displayed() and by_id(driver, "retry").is_displayed()
+
+
+BUSY = """const real = window.fetch; let left = arguments[0];
+window.fetch = (path, options) => path.startsWith('predict') && left-- > 0
+  ? Promise.resolve(new Response('{"error": "the queue is full: try again"}', {status: 503, headers: {'Retry-After': '2'}}))
+  : real(path, options);"""
+
+
+def held_up(port, paths):
+    """A busy server is asked again when it said; one that is gone is waited for; waiting can be cancelled."""
+    with chromium(DESKTOP) as driver:
+        with serving(port) as url:
+            driver.get(url)
+            wait(driver, "document.getElementById('score-head').textContent === 'PNEUMONIA'")
+            driver.execute_script(BUSY, 2)
+            began = time.monotonic()
+            give(driver, "drop", paths)
+            wait(driver, "!document.getElementById('banner').hidden")
+            assert "busy" in text(driver, "banner-text")
+            wait_for_results(driver, 3)
+            assert time.monotonic() - began > 1.9 and driver.execute_script("return document.getElementById('banner').hidden")
+            click(driver, "clear")
+        give(driver, "drop", paths[:2])
+        wait(driver, "document.getElementById('banner-text').textContent.includes('cannot be reached')")
+        click(driver, "cancel")
+        wait(driver, "document.querySelectorAll('#rows .waiting').length === 2 && document.getElementById('banner').hidden")
+        with serving(port):
+            click(driver, "retry")
+            wait_for_results(driver, 2)
+
+
+def token(port, folder, paths):
+    """Asked for once, whatever is asked of the server; the page itself is free."""
+    path, secret = os.path.join(folder, "token"), "0123456789abcdef-secret"
+    with open(path, "w", encoding="ascii") as f:
+        f.write(secret + "\n")
+    with serving(port, "--token-file", path) as url, chromium(DESKTOP) as driver:
+        driver.get(url)
+        give(driver, "drop", paths)
+        wait(driver, "document.getElementById('token').open")
+        by_id(driver, "token-text").send_keys(secret, Keys.ENTER)
+        wait_for_results(driver, 3)
+        assert not driver.execute_script("return document.getElementById('token').open")
+
+
+with tempfile.TemporaryDirectory() as folder:
+    paths = images(folder)
+    expected = predicted(paths)
+    port = free_port()
+    with serving(port) as url:
+        desktop(url, folder, paths, expected)
+        phone(url, paths)
+        damaged(url, folder, paths)
+    held_up(port, paths)
+    token(port, folder, paths)
