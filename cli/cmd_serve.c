@@ -16,6 +16,7 @@ typedef struct serve_args {
     int given_count, text_count;
     const char *hosts[MOST_HOSTS];
     int host_count;
+    bool no_sandbox;
     unsigned device, precision;
     cxr_talk talk;
 } serve_args;
@@ -117,6 +118,9 @@ static const cxr_option options[] = {
              "from "
              "one "
              "address"},
+    {.name = "no-sandbox",
+     FILLS(no_sandbox),
+     .help = "keep all rights of the user: files, system calls, new connections; for debuggers and sanitizers"},
     CXR_OPTION_MAX_PIXELS(FILLS(opts.run.limits.max_pixels)),
     CXR_OPTION_DEVICE(FILLS(device)),
     CXR_OPTION_PRECISION(FILLS(precision)),
@@ -205,6 +209,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     a->opts.hosts = a->hosts;
     a->opts.host_count = a->host_count;
     a->opts.should_reload = should_reload;
+    a->opts.sandbox = !a->no_sandbox;
     if (!a->talk.quiet) a->opts.access = on_access;
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), false);
     cxr_console_catch_signals();

@@ -152,7 +152,7 @@ _cxr()
         esac
         ;;
     serve)
-        options="--model --listen --port --token-file --host --cert --key --batch --max-wait --queue --connections --connections-per-address --max-pixels --device --precision --threads --quiet --verbose --help"
+        options="--model --listen --port --token-file --host --cert --key --batch --max-wait --queue --connections --connections-per-address --no-sandbox --max-pixels --device --precision --threads --quiet --verbose --help"
         case $prev in
         --model | -m) kind='file' ;;
         --listen) kind='word' ;;

@@ -529,23 +529,25 @@ typedef struct cxr_serve_model {
 } cxr_serve_model;
 
 typedef struct cxr_serve_opts {
-    const cxr_serve_model *models;           /* the first answers who names none; required */
-    int model_count;                         /*                                             1..16                       */
-    const char *listen;                      /* IPv4 or IPv6 address in digits, or "localhost"    default "127.0.0.1"   */
-    int port;                                /* 0: any that is free                         0..65535   default 8080      */
-    cxr_run_opts run;                        /* batch_size: most images of a micro-batch    1..64      default 1;
+    const cxr_serve_model *models; /* the first answers who names none; required */
+    int model_count;               /*                                             1..16                       */
+    const char *listen;            /* IPv4 or IPv6 address in digits, or "localhost"    default "127.0.0.1"   */
+    int port;                      /* 0: any that is free                         0..65535   default 8080      */
+    cxr_run_opts run;              /* batch_size: most images of a micro-batch    1..64      default 1;
                                       threads: workers, one thread each; limits: default 50 million pixels, 32 MiB, 100
                                       scans; kernels are chosen by the fixed rule; tta: none                  */
-    double max_wait_ms;                      /* that an image waits for its batch to fill   0..1000    default 2        */
-    int queue;                               /* images that may wait; more: 503             1..65536   default 256      */
-    int connections;                         /* at once                                     1..65536   default 1024     */
-    int connections_per_address;             /* of them from one address                    1..65536   default 512      */
-    const char *const *hosts;                /* further names under which clients may ask, "cxr.example.org"; lent      */
-    int host_count;                          /*                                             0..64                       */
-    const char *token_file;                  /* its first line must come with every request, as `Authorization: Bearer TOKEN`;
+    double max_wait_ms;            /* that an image waits for its batch to fill   0..1000    default 2        */
+    int queue;                     /* images that may wait; more: 503             1..65536   default 256      */
+    int connections;               /* at once                                     1..65536   default 1024     */
+    int connections_per_address;   /* of them from one address                    1..65536   default 512      */
+    const char *const *hosts;      /* further names under which clients may ask, "cxr.example.org"; lent      */
+    int host_count;                /*                                             0..64                       */
+    const char *token_file;        /* its first line must come with every request, as `Authorization: Bearer TOKEN`;
                                       required where `listen` is not this machine alone      default NULL     */
-    const char *certificate, *key;           /* PEM files: TLS                                         default NULL     */
-    void (*listening)(void *user, int port); /* NULL, or told once when requests are answered         */
+    const char *certificate, *key; /* PEM files: TLS                                         default NULL     */
+    bool sandbox; /* once models are warm the process gives up what serving does not need, for good (docs/serving.md); it must
+                     be the caller's only thread                                               default false    */
+    void (*listening)(void *user, int port);      /* NULL, or told once when requests are answered         */
     void (*access)(void *user, const char *line); /* NULL, or gets one line of JSON for each request; any thread */
     bool (*should_reload)(void *user);            /* NULL, or asked like the hooks' should_stop: open the models again */
     void *user;

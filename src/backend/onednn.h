@@ -14,6 +14,10 @@ size_t cxr_onednn_weight_bytes(const cxr_program *p);
 /* Ends the team of threads that the calling thread's programs left waiting; the next one that runs starts another. */
 void cxr_onednn_settle(void);
 
+/* Keeps up to `count` kernels that are compiled from now on for the life of the process, whoever made them: a program that needs
+ * no others is compiled without making any. */
+void cxr_onednn_keep_kernels(int count);
+
 /* The convolutions of a span by themselves, each by the fastest kernel that the library has for its shape, precision, batch
  * (max_batch) and threads, found by timing all of them: what a program can hope for. INFER: with bias and ReLU. TRAIN: forward
  * and both gradients, no gradient of the span's input. Shapes are the graph's own, three channels of the first included. */

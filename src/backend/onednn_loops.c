@@ -36,6 +36,11 @@ void cxr_team_restore(int before)
     omp_set_num_threads(before);
 }
 
+void cxr_onednn_keep_kernels(int count)
+{
+    (void)dnnl_set_primitive_cache_capacity(count);
+}
+
 void cxr_onednn_settle(void)
 {
     (void)omp_pause_resource_all(2);

@@ -1,7 +1,9 @@
 /* cxr_serve(): models and workers, then the door, then the wait for the end. */
+#include "backend/onednn.h"
 #include "base/grant.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/sandbox.h"
 #include "serve/server.h"
 #include <errno.h>
 #include <string.h>
@@ -10,6 +12,7 @@
 
 #define DRAIN_SECONDS 30.0
 #define NAP_SECONDS   0.05
+#define KERNELS       16384 /* more than 16 models have: a reload in the sandbox can make none */
 
 void cxr_serve_opts_default(cxr_serve_opts *o)
 {
@@ -89,8 +92,13 @@ static cxr_status check_door(cxr_server *s, cxr_error *err)
  * and all threads to come inherit that. */
 static cxr_status lock_down(cxr_server *s, cxr_error *err)
 {
-    (void)s, (void)err;
-    return CXR_OK;
+    const char *files[CXR_MAX_SERVED];
+    if (!s->o.sandbox) {
+        cxr_log(s->hooks, CXR_WARNING, "no sandbox: whoever takes this process over may do what its user may");
+        return CXR_OK;
+    }
+    for (int i = 0; i < s->o.model_count; i++) files[i] = s->o.models[i].path;
+    return cxr_sandbox_enter(&(cxr_sandbox){files, (size_t)s->o.model_count}, s->hooks, err);
 }
 
 static void reload(cxr_server *s)
@@ -98,7 +106,8 @@ static void reload(cxr_server *s)
     cxr_menu now, before;
     cxr_error err = {0};
     if (cxr_menu_open(&now, &s->o, s->workers, &err) != CXR_OK) {
-        cxr_log(s->hooks, CXR_WARNING, "not reloaded, the old models stay: %s", err.text);
+        cxr_log(s->hooks, CXR_WARNING, "not reloaded, the old models stay: %s%s", err.text,
+                s->o.sandbox ? " (in the sandbox, files of other folders and networks of another shape need a restart)" : "");
         return;
     }
     (void)pthread_mutex_lock(&s->menu_lock);
@@ -145,6 +154,7 @@ cxr_status cxr_serve(const cxr_serve_opts *opts, const cxr_hooks *hooks, cxr_err
     if (st == CXR_OK) st = check_numbers(opts, err);
     if (st == CXR_OK) st = check_door(s, err);
     s->workers = opts->run.threads > 0 ? opts->run.threads : cxr_thread_grant();
+    cxr_onednn_keep_kernels(KERNELS);
     if (st == CXR_OK) st = cxr_menu_open(&s->menu, &s->o, s->workers, err);
     if (st == CXR_OK) st = cxr_http_open(s, err);
     if (st == CXR_OK) st = lock_down(s, err);

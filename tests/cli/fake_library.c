@@ -356,10 +356,10 @@ cxr_status cxr_serve(const cxr_serve_opts *o, const cxr_hooks *hooks, cxr_error 
 {
     for (int i = 0; i < o->model_count; i++) (void)printf("%s=%s ", o->models[i].name, o->models[i].path);
     for (int i = 0; i < o->host_count; i++) (void)printf("host=%s ", o->hosts[i]);
-    (void)printf("listen=%s port=%d batch=%d wait=%g queue=%d connections=%d/%d token=%s cert=%s key=%s threads=%d\n",
+    (void)printf("listen=%s port=%d batch=%d wait=%g queue=%d connections=%d/%d token=%s cert=%s key=%s threads=%d%s\n",
                  o->listen, o->port, o->run.batch_size, o->max_wait_ms, o->queue, o->connections_per_address, o->connections,
                  o->token_file != NULL ? o->token_file : "-", o->certificate != NULL ? o->certificate : "-",
-                 o->key != NULL ? o->key : "-", o->run.threads);
+                 o->key != NULL ? o->key : "-", o->run.threads, o->sandbox ? "" : " open");
     if (o->access != NULL) o->access(o->user, "{}");
     (void)stopped(hooks); /* a server that was told to stop has done its work */
     return outcome(err);
