@@ -4,12 +4,18 @@
 #define CXR_DATA_DECODE_H
 #include "data/image.h"
 
+/* How often each value of chroma occurs, Cb and Cr apart. */
+typedef struct cxr_chroma {
+    uint32_t count[2][256];
+} cxr_chroma;
+
 typedef struct cxr_source {
     const uint8_t *data;
     size_t len;
     const char *name;             /* for sentences */
     const cxr_preprocess *target; /* what the image is for, or NULL: anything */
     const cxr_limits *limits;
+    cxr_chroma *chroma; /* zeros, to be filled; NULL: nobody asks, and a JPEG's is not decoded */
 } cxr_source;
 
 /* On failure *out may hold pixels; the caller frees it. *info comes with orientation 1. */
@@ -26,6 +32,13 @@ CXR_MUST_CHECK cxr_status cxr_decode_orientation(int *orientation, const uint8_t
 static inline uint8_t cxr_luma(unsigned r, unsigned g, unsigned b)
 {
     return (uint8_t)((19595u * r + 38470u * g + 7471u * b + 0x8000u) >> 16);
+}
+
+/* Counts the chroma of a pixel (JFIF's Cb and Cr in 16 bits of fraction). */
+static inline void cxr_chroma_add(cxr_chroma *to, int r, int g, int b)
+{
+    to->count[0][((128 << 16) + 32767 - 11059 * r - 21709 * g + 32768 * b) >> 16]++;
+    to->count[1][((128 << 16) + 32767 + 32768 * r - 27439 * g - 5329 * b) >> 16]++;
 }
 
 /* a * b / 255, rounded. */

@@ -87,13 +87,33 @@ static void read_info(struct reader *r)
     read_orientation(r);
 }
 
+static void take_rgb(uint8_t *grey, cxr_chroma *chroma, unsigned r, unsigned g, unsigned b)
+{
+    *grey = cxr_luma(r, g, b);
+    if (chroma != NULL) cxr_chroma_add(chroma, (int)r, (int)g, (int)b);
+}
+
 /* Grey of one row of CMYK. Adobe stores it inverted, and so does every writer met in practice: PIL assumes it too. */
-static void grey_of_cmyk(uint8_t *grey, const uint8_t *cmyk, size_t width)
+static void take_cmyk(uint8_t *grey, cxr_chroma *chroma, const uint8_t *cmyk, size_t width)
 {
     for (size_t x = 0; x < width; x++, cmyk += 4) {
         const unsigned k = cmyk[3];
-        grey[x] =
-            cxr_luma(k - cxr_mul255(255u - cmyk[0], k), k - cxr_mul255(255u - cmyk[1], k), k - cxr_mul255(255u - cmyk[2], k));
+        take_rgb(&grey[x], chroma, k - cxr_mul255(255u - cmyk[0], k), k - cxr_mul255(255u - cmyk[1], k),
+                 k - cxr_mul255(255u - cmyk[2], k));
+    }
+}
+
+/* One row of three samples a pixel; of YCbCr the grey is its own Y. */
+static void take_colour(uint8_t *grey, cxr_chroma *chroma, const uint8_t *row, size_t width, bool rgb)
+{
+    for (size_t x = 0; x < width; x++, row += 3) {
+        if (rgb) {
+            take_rgb(&grey[x], chroma, row[0], row[1], row[2]);
+            continue;
+        }
+        grey[x] = row[0];
+        chroma->count[0][row[1]]++;
+        chroma->count[1][row[2]]++;
     }
 }
 
@@ -101,23 +121,29 @@ static void read_rows(struct reader *r)
 {
     struct jpeg_decompress_struct *jpeg = &r->jpeg;
     const size_t width = jpeg->output_width;
+    const J_COLOR_SPACE space = jpeg->out_color_space;
     JSAMPARRAY ink = NULL;
-    if (jpeg->out_color_space == JCS_CMYK)
-        ink = jpeg->mem->alloc_sarray((j_common_ptr)jpeg, JPOOL_IMAGE, jpeg->output_width * 4, 1);
+    if (space != JCS_GRAYSCALE)
+        ink = jpeg->mem->alloc_sarray((j_common_ptr)jpeg, JPOOL_IMAGE, jpeg->output_width * (space == JCS_CMYK ? 4 : 3), 1);
     while (jpeg->output_scanline < jpeg->output_height) {
         JSAMPROW row = r->out->pixels + width * jpeg->output_scanline;
         (void)jpeg_read_scanlines(jpeg, ink != NULL ? ink : &row, 1);
-        if (ink != NULL) grey_of_cmyk(row, ink[0], width);
+        if (space == JCS_CMYK)
+            take_cmyk(row, r->src->chroma, ink[0], width);
+        else if (ink != NULL)
+            take_colour(row, r->src->chroma, ink[0], width, space == JCS_RGB);
     }
 }
 
-/* Grey straight from the file: the luma of YCbCr, or libjpeg's ITU-R 601 sum of RGB, which rounds as cxr_luma does. */
+/* Grey straight from the file: the luma of YCbCr, or libjpeg's ITU-R 601 sum of RGB, which rounds as cxr_luma does. Where chroma
+ * is asked for the samples come as they are, with the same luma. */
 static void choose_output(struct reader *r)
 {
-    switch (r->jpeg.jpeg_color_space) {
-    case JCS_GRAYSCALE:
+    const J_COLOR_SPACE space = r->jpeg.jpeg_color_space;
+    switch (space) {
+    case JCS_GRAYSCALE: r->jpeg.out_color_space = JCS_GRAYSCALE; return;
     case JCS_YCbCr:
-    case JCS_RGB: r->jpeg.out_color_space = JCS_GRAYSCALE; return;
+    case JCS_RGB: r->jpeg.out_color_space = r->src->chroma == NULL ? JCS_GRAYSCALE : space; return;
     case JCS_CMYK:
     case JCS_YCCK: r->jpeg.out_color_space = JCS_CMYK; return;
     default:

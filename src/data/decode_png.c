@@ -45,16 +45,18 @@ static int open_png(spng_ctx *png, const cxr_source *src, struct spng_ihdr *head
 }
 
 /* Every `step`-th pixel from `first`, colour over black. */
-static void grey_of_rgba(uint8_t *grey, const uint8_t *rgba, size_t width, size_t first, size_t step)
+static void grey_of_rgba(uint8_t *grey, cxr_chroma *chroma, const uint8_t *rgba, size_t width, size_t first, size_t step)
 {
     for (size_t x = first; x < width; x += step) {
         const uint8_t *p = rgba + 4 * x;
-        grey[x] = cxr_luma(cxr_mul255(p[0], p[3]), cxr_mul255(p[1], p[3]), cxr_mul255(p[2], p[3]));
+        const unsigned r = cxr_mul255(p[0], p[3]), g = cxr_mul255(p[1], p[3]), b = cxr_mul255(p[2], p[3]);
+        grey[x] = cxr_luma(r, g, b);
+        if (chroma != NULL) cxr_chroma_add(chroma, (int)r, (int)g, (int)b);
     }
 }
 
 /* Of an interlaced image libspng fills in only the pixels of the row's pass (PNG specification, 8.2). */
-static void take_row(cxr_image *out, const layout *lay, const struct spng_row_info *info)
+static void take_row(cxr_image *out, cxr_chroma *chroma, const layout *lay, const struct spng_row_info *info)
 {
     static const uint8_t pass_first[7] = {0, 4, 0, 2, 0, 1, 0}, pass_step[7] = {8, 8, 4, 4, 2, 2, 1};
     const bool interlaced = lay->header.interlace_method != SPNG_INTERLACE_NONE;
@@ -62,13 +64,13 @@ static void take_row(cxr_image *out, const layout *lay, const struct spng_row_in
     const size_t first = interlaced ? pass_first[info->pass] : 0, step = interlaced ? pass_step[info->pass] : 1;
     uint8_t *grey = out->pixels + width * info->row_num;
     if (lay->format == SPNG_FMT_RGBA8) {
-        grey_of_rgba(grey, lay->row, width, first, step);
+        grey_of_rgba(grey, chroma, lay->row, width, first, step);
     } else {
         for (size_t x = first; x < width; x += step) grey[x] = lay->row[x];
     }
 }
 
-static int read_rows(spng_ctx *png, cxr_image *out, const layout *lay)
+static int read_rows(spng_ctx *png, cxr_image *out, cxr_chroma *chroma, const layout *lay)
 {
     int code = spng_decode_image(png, NULL, 0, (int)lay->format, SPNG_DECODE_TRNS | SPNG_DECODE_PROGRESSIVE);
     while (code == 0) {
@@ -76,7 +78,7 @@ static int read_rows(spng_ctx *png, cxr_image *out, const layout *lay)
         code = spng_get_row_info(png, &info);
         if (code != 0) break;
         code = spng_decode_row(png, lay->row, lay->row_size);
-        if (code == 0 || code == SPNG_EOI) take_row(out, lay, &info);
+        if (code == 0 || code == SPNG_EOI) take_row(out, chroma, lay, &info);
     }
     if (code != SPNG_EOI) return code;
     return spng_decode_chunks(png); /* to IEND: a file cut after its pixels is truncated, too */
@@ -126,7 +128,7 @@ static cxr_status decode(cxr_image *out, cxr_image_info *info, spng_ctx *png, la
     lay->row_size = (size_t)out->width * (lay->format == SPNG_FMT_RGBA8 ? 4 : 1);
     lay->row = cxr_mem_new(lay->row_size, 1);
     if (lay->row == NULL) return cxr_mem_fail(err, src->name);
-    code = read_rows(png, out, lay);
+    code = read_rows(png, out, src->chroma, lay);
     if (code != 0) return png_fail(src, code, err);
     return read_orientation(png, &info->orientation, err);
 }

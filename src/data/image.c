@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "data/decode.h"
 #include "data/resize.h"
+#include <math.h>
 #include <string.h>
 #include <turbojpeg.h>
 
@@ -63,17 +64,21 @@ static cxr_status decode_any(cxr_image *out, cxr_image_info *info, const cxr_sou
     return cxr_fail(err, CXR_EDATA, "%s: neither a JPEG nor a PNG image", src->name);
 }
 
-cxr_status cxr_image_decode_info(cxr_image *out, cxr_image_info *info, const void *data, size_t len, const char *name,
-                                 const cxr_preprocess *target, const cxr_limits *lim, cxr_error *err)
+static cxr_status decode_upright(cxr_image *out, cxr_image_info *info, const cxr_source *src, cxr_error *err)
 {
-    const cxr_source src = {data, len, name, target, lim};
     cxr_image_info found = {.orientation = 1};
     *out = (cxr_image){0};
-    cxr_status st = decode_any(out, &found, &src, err);
+    cxr_status st = decode_any(out, &found, src, err);
     if (st == CXR_OK) st = orient(out, found.orientation, err);
     if (st != CXR_OK) cxr_image_free(out);
     if (info != NULL) *info = found;
     return st;
+}
+
+cxr_status cxr_image_decode_info(cxr_image *out, cxr_image_info *info, const void *data, size_t len, const char *name,
+                                 const cxr_preprocess *target, const cxr_limits *lim, cxr_error *err)
+{
+    return decode_upright(out, info, &(cxr_source){data, len, name, target, lim, NULL}, err);
 }
 
 cxr_status cxr_image_decode(cxr_image *out, const void *data, size_t len, const char *name, const cxr_preprocess *target,
@@ -102,6 +107,31 @@ cxr_status cxr_image_thumbnail(cxr_image *out, const char *path, int side, const
     const cxr_extent e = cxr_resized_by_rule(decoded.width, decoded.height, CXR_RESIZE_FIT, side);
     st = cxr_image_resize(out, &decoded, (int)e.width, (int)e.height, NULL, err);
     cxr_image_free(&decoded);
+    return st;
+}
+
+/* The mean distance from the mean. */
+static double spread(const uint32_t count[256])
+{
+    double n = 0.0, sum = 0.0, distance = 0.0;
+    for (int v = 0; v < 256; v++) {
+        n += count[v];
+        sum += (double)count[v] * v;
+    }
+    for (int v = 0; n > 0.0 && v < 256; v++) distance += count[v] * fabs(v - sum / n);
+    return n > 0.0 ? distance / n : 0.0;
+}
+
+cxr_status cxr_image_load_coloured(cxr_image *out, double *colour, const char *path, const cxr_preprocess *target,
+                                   const cxr_limits *lim, cxr_error *err)
+{
+    cxr_chroma chroma = {0};
+    cxr_buf file;
+    *out = (cxr_image){0};
+    cxr_status st = cxr_buf_read(&file, path, lim->max_bytes, err);
+    if (st == CXR_OK) st = decode_upright(out, NULL, &(cxr_source){file.data, file.len, path, target, lim, &chroma}, err);
+    cxr_buf_free(&file);
+    *colour = spread(chroma.count[0]) + spread(chroma.count[1]);
     return st;
 }
 

@@ -20,6 +20,7 @@ typedef struct slot {
     uint8_t *pixels;
     uint32_t *index;
     cxr_error *errors;
+    cxr_look *looks; /* NULL: not wanted */
     size_t finished;
 } slot;
 
@@ -90,18 +91,30 @@ static cxr_status fill_square(const cxr_loader *l, uint8_t *pixels, uint32_t ind
     return cxr_image_augment(&square, l->o.augment, key, err);
 }
 
-static cxr_status fill_squares(const cxr_loader *l, uint8_t *pixels, uint32_t index, cxr_error *err)
+static cxr_status load(const cxr_loader *l, cxr_image *out, cxr_look *look, uint32_t index, cxr_error *err)
+{
+    const char *path = l->o.paths[index];
+    double colour;
+    if (look == NULL) return cxr_image_load(out, path, l->o.preprocess, &l->o.limits, err);
+    const cxr_status st = cxr_image_load_coloured(out, &colour, path, l->o.preprocess, &l->o.limits, err);
+    return st == CXR_OK ? cxr_look_at(look, out, colour, err) : st;
+}
+
+static cxr_status fill_squares(const cxr_loader *l, uint8_t *pixels, cxr_look *look, uint32_t index, cxr_error *err)
 {
     cxr_image image;
-    cxr_status st = cxr_image_load(&image, l->o.paths[index], l->o.preprocess, &l->o.limits, err);
-    if (st == CXR_OK) st = l->o.squares->make(pixels, &image, l->o.preprocess, index, err);
+    cxr_status st = load(l, &image, look, index, err);
+    if (st == CXR_OK)
+        st = l->o.squares != NULL ? l->o.squares->make(pixels, &image, l->o.preprocess, index, err)
+                                  : cxr_image_to_input(pixels, &image, l->o.preprocess, NULL, 0, err);
     cxr_image_free(&image);
     return st;
 }
 
-static cxr_status fill_pixels(const cxr_loader *l, uint8_t *pixels, uint32_t index, uint64_t key, cxr_error *err)
+static cxr_status fill_pixels(const cxr_loader *l, uint8_t *pixels, cxr_look *look, uint32_t index, uint64_t key,
+                              cxr_error *err)
 {
-    if (l->o.squares != NULL) return fill_squares(l, pixels, index, err);
+    if (l->o.squares != NULL || look != NULL) return fill_squares(l, pixels, look, index, err);
     return crops(&l->o) ? fill_cropped(l, pixels, index, key, err) : fill_square(l, pixels, index, key, err);
 }
 
@@ -112,7 +125,7 @@ static void fill(const cxr_loader *l, slot *s, size_t place, uint32_t index, uin
     cxr_error *err = &s->errors[place];
     *err = (cxr_error){0};
     s->index[place] = index;
-    const cxr_status st = fill_pixels(l, pixels, index, key, err);
+    const cxr_status st = fill_pixels(l, pixels, s->looks != NULL ? &s->looks[place] : NULL, index, key, err);
     if (st != CXR_OK) memset(pixels, 0, l->image_bytes);
 }
 
@@ -186,7 +199,8 @@ static bool new_slots(cxr_loader *l)
         s->pixels = cxr_mem_new_aligned(images, l->image_bytes);
         s->index = cxr_mem_new(images, sizeof *s->index);
         s->errors = cxr_mem_new(images, sizeof *s->errors);
-        if (s->pixels == NULL || s->index == NULL || s->errors == NULL) return false;
+        s->looks = l->o.looks ? cxr_mem_new(images, sizeof *s->looks) : NULL;
+        if (s->pixels == NULL || s->index == NULL || s->errors == NULL || (l->o.looks && s->looks == NULL)) return false;
     }
     return true;
 }
@@ -244,6 +258,7 @@ void cxr_loader_close(cxr_loader **loader)
         cxr_mem_free(l->slots[i].pixels);
         cxr_mem_free(l->slots[i].index);
         cxr_mem_free(l->slots[i].errors);
+        cxr_mem_free(l->slots[i].looks);
     }
     cxr_decoded_close(&l->images);
     cxr_mem_free(l->slots);
@@ -336,7 +351,8 @@ cxr_status cxr_loader_next(cxr_loader *l, cxr_batch *b, double *waited, cxr_erro
         const slot *s = &l->slots[l->returned % (size_t)l->o.ahead];
         const size_t n = batch_images(l, l->returned);
         while (s->finished < n) pthread_cond_wait(&l->done, &l->mutex);
-        *b = (cxr_batch){.pixels = s->pixels, .index = s->index, .errors = s->errors, .n = (int)n, .views = l->views};
+        *b = (cxr_batch){
+            .pixels = s->pixels, .index = s->index, .looks = s->looks, .errors = s->errors, .n = (int)n, .views = l->views};
         l->lent = true;
     }
     pthread_mutex_unlock(&l->mutex);

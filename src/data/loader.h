@@ -3,6 +3,7 @@
 #ifndef CXR_DATA_LOADER_H
 #define CXR_DATA_LOADER_H
 #include "data/image.h"
+#include "data/look.h"
 
 typedef struct cxr_loader cxr_loader;
 
@@ -18,6 +19,7 @@ typedef struct cxr_loader_opts {
     int ahead;                  /* batches in the ring, >= 2 */
     uint64_t seed;              /* of augmentation: key = cxr_rng_key(seed, CXR_FOR_AUGMENT, epoch, sample index) */
     const cxr_squares *squares; /* of each image, numbered by its index; excludes augment and the cache; NULL: one; lent */
+    bool looks;                 /* look at each image before it is transformed; excludes augment and the cache */
     bool replacement;           /* orders name images again: the key has the place in the order for the sample index */
     cxr_cache cache;            /* of decoded images, before augmentation (data/decoded.h) */
     const char *cache_dir;      /* may be NULL; lent until close */
@@ -28,6 +30,7 @@ typedef struct cxr_loader_opts {
 typedef struct cxr_batch {
     const uint8_t *pixels;   /* (n x views, 1, size, size) */
     const uint32_t *index;   /* n indices into paths */
+    const cxr_look *looks;   /* n, of the images that were read; NULL: not wanted */
     const cxr_error *errors; /* n; status CXR_OK for images that were read, else the image is black */
     int n, views;            /* images, and squares of each */
 } cxr_batch;
