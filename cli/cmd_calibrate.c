@@ -30,6 +30,9 @@ static const cxr_option options[] = {
      FILLS(fit),
      .words = fit_words,
      .help = "fit on the validation images as they are, or perturbed as by cxr evaluate --robustness"},
+    {.name = "keep",
+     FILLS(opts.keep),
+     .help = "leave temperature and threshold as they are; fit the operating points and when to abstain"},
     CXR_OPTION_SPLIT_FILE(FILLS(opts.split_file)),
     CXR_OPTION_SKIP_UNREADABLE(FILLS(opts.skip_unreadable)),
     CXR_OPTION_MAX_PIXELS(FILLS(opts.run.limits.max_pixels)),
@@ -100,7 +103,8 @@ const cxr_command cxr_command_calibrate = {
         "Fits anew, on the validation images of DATA, what cxr train --fit chooses when training ends, and writes the model "
         "with it: the temperature that makes probabilities honest; the threshold of the largest sensitivity + specificity; "
         "and two operating points, the largest threshold whose sensitivity is at least 0.95, to rule the positive class "
-        "out, and the smallest whose specificity is, to rule it in. No weight changes. The test images are not read.\n\n"
+        "out, and the smallest whose specificity is, to rule it in. What lets cxr predict abstain is fitted on the training "
+        "images, its limits on the validation images. No weight changes. The test images are not read.\n\n"
         "Which images are validation is decided by the run that the model lies in, or by --split-file; else they are those "
         "that cxr train would take, and a warning says that the model may have been trained on some of them.",
     .examples = {{"a model of an older cxr, on its run's own validation images",

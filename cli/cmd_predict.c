@@ -1,6 +1,7 @@
 /* cxr predict: class and probabilities of images, streamed in the order given. */
 #include "rows.h"
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -103,7 +104,7 @@ static void head(const cxr_rows *r)
     if (r->format == CXR_TABLE) {
         (void)printf("%-*s", r->width, "prediction");
         for (int k = 0; k < n; k++) (void)printf("  %*s", r->width, cxr_model_class_name(r->model, k));
-        (void)printf("  path\n");
+        (void)printf("  %-7s  path\n", "status");
     } else if (r->format == CXR_CSV) {
         (void)printf("path,prediction");
         for (int k = 0; k < n; k++) {
@@ -112,15 +113,22 @@ static void head(const cxr_rows *r)
             (void)putchar(',');
             cxr_print_csv(name);
         }
-        (void)putchar('\n');
+        (void)printf(",status,reason\n");
     }
+}
+
+static const char *status_of(const cxr_prediction *p)
+{
+    return p->abstain ? "abstain" : "ok";
 }
 
 static void table_row(const cxr_rows *r, const cxr_prediction *p)
 {
     (void)printf("%-*s", r->width, cxr_model_class_name(r->model, p->predicted));
     for (int k = 0; k < cxr_model_class_count(r->model); k++) (void)printf("  %*.4f", r->width, (double)p->probabilities[k]);
-    (void)printf("  %s\n", p->path);
+    (void)printf("  %-7s  %s", status_of(p), p->path);
+    if (p->abstain) (void)printf("  (%s)", p->reason);
+    (void)putchar('\n');
 }
 
 static void csv_row(const cxr_rows *r, const cxr_prediction *p)
@@ -129,6 +137,8 @@ static void csv_row(const cxr_rows *r, const cxr_prediction *p)
     (void)putchar(',');
     cxr_print_csv(cxr_model_class_name(r->model, p->predicted));
     for (int k = 0; k < cxr_model_class_count(r->model); k++) (void)printf(",%.9g", (double)p->probabilities[k]);
+    (void)printf(",%s,", status_of(p));
+    cxr_print_csv(p->reason);
     (void)putchar('\n');
 }
 
@@ -137,8 +147,11 @@ static json_t *json_row(const cxr_rows *r, const cxr_prediction *p)
     json_t *probabilities = json_object();
     for (int k = 0; k < cxr_model_class_count(r->model); k++)
         (void)json_object_set_new(probabilities, cxr_model_class_name(r->model, k), json_real((double)p->probabilities[k]));
-    return json_pack("{s:s, s:s, s:o}", "path", p->path, "prediction", cxr_model_class_name(r->model, p->predicted),
-                     "probabilities", probabilities);
+    json_t *row =
+        json_pack("{s:s, s:s, s:o, s:s, s:s?}", "path", p->path, "prediction", cxr_model_class_name(r->model, p->predicted),
+                  "probabilities", probabilities, "status", status_of(p), "reason", p->abstain ? p->reason : NULL);
+    if (row != NULL && !isnan(p->novelty)) (void)json_object_set_new(row, "novelty", json_real(p->novelty));
+    return row;
 }
 
 static void on_row(void *user, const cxr_prediction *p)
@@ -195,6 +208,10 @@ const cxr_command cxr_command_predict = {
         "Prints the class and the probabilities of each image. PATH is a JPEG or PNG file, a folder (searched for images, "
         "in byte order of names), or - for a list of paths on standard input, one per line. Everything about "
         "preprocessing comes from the model file.\n\n"
+        "The status is abstain where the image is none that the model's answer holds for, and the reason says why: it is "
+        "blank, in colour, a page of text, or long and narrow; and, of models that were fitted to tell (cxr train, "
+        "cxr calibrate), inverted, turned, or far from the training images to the network. The answer is given all the "
+        "same; it means nothing then. The exit status does not change.\n\n"
         "An image that cannot be read is reported on standard error with the reason; the rest goes on, and the exit status "
         "is 65 at the end.",
     .examples = {{"a folder, as a table", "cxr predict --model runs/finetune/weights/best.safetensors chest_xray/test/NORMAL"},

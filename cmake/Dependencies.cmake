@@ -11,6 +11,7 @@ pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo)
 pkg_check_modules(LIBZIP REQUIRED IMPORTED_TARGET libzip)
 pkg_check_modules(EXIF REQUIRED IMPORTED_TARGET libexif)
+pkg_check_modules(LAPACKE REQUIRED IMPORTED_TARGET lapacke)
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
 pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
@@ -19,5 +20,5 @@ find_library(CSV_LIBRARY csv REQUIRED)
 find_library(GOMP_LIBRARY NAMES gomp libgomp.so.1 REQUIRED PATHS /usr/lib/gcc/x86_64-linux-gnu/12 /usr/lib/x86_64-linux-gnu)
 
 set(CXR_LIBRARIES DNNL::dnnl PkgConfig::TURBOJPEG PkgConfig::SPNG PkgConfig::JANSSON PkgConfig::CAIRO PkgConfig::LIBZIP
-  PkgConfig::EXIF PkgConfig::SECCOMP PkgConfig::MICROHTTPD PkgConfig::TOMLPLUSPLUS CURL::libcurl OpenSSL::Crypto ZLIB::ZLIB ${CSV_LIBRARY}
-  ${GOMP_LIBRARY} stdc++ Threads::Threads m)
+  PkgConfig::EXIF PkgConfig::LAPACKE PkgConfig::SECCOMP PkgConfig::MICROHTTPD PkgConfig::TOMLPLUSPLUS CURL::libcurl
+  OpenSSL::Crypto ZLIB::ZLIB ${CSV_LIBRARY} ${GOMP_LIBRARY} stdc++ Threads::Threads m)

@@ -173,7 +173,7 @@ _cxr()
         esac
         ;;
     calibrate)
-        options="--model --out --fit --split-file --skip-unreadable --max-pixels --batch-size --device --precision --threads --deterministic --quiet --verbose --help"
+        options="--model --out --fit --keep --split-file --skip-unreadable --max-pixels --batch-size --device --precision --threads --deterministic --quiet --verbose --help"
         case $prev in
         --model | -m) kind='file' ;;
         --out | -o) kind='file' ;;

@@ -369,11 +369,16 @@ CXR_API void cxr_run_opts_default(cxr_run_opts *o);
 typedef struct cxr_prediction {
     const char *path;
     cxr_status status;          /* CXR_OK, or why there is no prediction */
-    const char *reason;         /* the sentence, when status is not CXR_OK */
+    const char *reason;         /* the sentence, when status is not CXR_OK; why, when the model abstains; else empty */
     int predicted;              /* class index */
     const float *probabilities; /* cxr_model_class_count() of them, in class order */
+    bool abstain;               /* the image is none that the model's answer holds for, which is given all the same */
+    double novelty;             /* distance of its features from the training images' as a share of what is accepted; NaN: the
+                                   model was not fitted to tell */
 } cxr_prediction;
 
+/* What a model says nothing about: a picture that is blank, in colour, a page of text, long and narrow; and where training or
+ * cxr_calibrate() fitted the model to tell, one that is inverted, turned, or far from the training images to the network. */
 /* Classifies files and, recursively and in byte order, the images of folders. A bad image is a prediction with a status;
  * the rest goes on and the call returns CXR_OK. */
 CXR_API CXR_MUST_CHECK cxr_status cxr_predict(const cxr_model *model, const char *const *paths, size_t count,
@@ -665,6 +670,7 @@ typedef struct cxr_calibrate_opts {
     const char *split_file; /* a run's split.csv that decides membership, or NULL                     */
     const char *out;        /* the model file to write, maybe the one that was opened; required       */
     cxr_fit fit;            /* validation images as they are or perturbed            default perturbed */
+    bool keep;              /* temperature and threshold stay, the rest is fitted    default false     */
     bool skip_unreadable;
     cxr_run_opts run; /* its tta is ignored */
 } cxr_calibrate_opts;

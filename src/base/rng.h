@@ -18,8 +18,9 @@ typedef enum cxr_purpose {
     CXR_FOR_MIX = 9,       /* mixing of a batch's images */
     CXR_FOR_THINNING = 10, /* which training images are used */
     CXR_FOR_PERTURBATION = 11,
-    CXR_FOR_SEARCH = 12,   /* settings of a trial */
-    CXR_FOR_BOOTSTRAP = 13 /* which patients a draw holds */
+    CXR_FOR_SEARCH = 12,    /* settings of a trial */
+    CXR_FOR_BOOTSTRAP = 13, /* which patients a draw holds */
+    CXR_FOR_SCOPE = 14
 } cxr_purpose;
 
 static inline uint64_t cxr_mix64(uint64_t x)

@@ -2,20 +2,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "eval/pass.h"
-#include "model/model.h"
 #include <string.h>
-
-int cxr_feature_node(const cxr_model *m)
-{
-    int node = m->graph.node_count - 1;
-    while (m->graph.nodes[node].op != CXR_OP_AVGPOOL) node--; /* every network has one */
-    return node;
-}
-
-size_t cxr_feature_width(const cxr_model *m)
-{
-    return cxr_shape_count(m->graph.nodes[cxr_feature_node(m)].shape);
-}
 
 typedef struct receiver {
     cxr_outcome_fn fn;

@@ -1,11 +1,9 @@
-/* What a model's backbone says of images: the vector behind its global average pool, before the head. */
+/* What a model's backbone says of images: the vector behind its global average pool, before the head, of cxr_feature_width()
+ * numbers. */
 #ifndef CXR_EVAL_FEATURES_H
 #define CXR_EVAL_FEATURES_H
 #include "eval/predict.h"
-
-/* The node of the global average pool, and how many numbers it gives of an image: 512 for ResNet-18 and -34. */
-int cxr_feature_node(const cxr_model *m);
-size_t cxr_feature_width(const cxr_model *m);
+#include "model/model.h"
 
 /* Calls fn for each path in order, with cxr_feature_width() features where another pass gives probabilities; `tta` is ignored.
  * CXR_EUSAGE for several models joined. */

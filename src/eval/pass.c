@@ -47,6 +47,7 @@ static cxr_status open_runner(runner *r, const cxr_model *m, const char *const *
                                 .threads = (size_t)threads < count ? threads : (int)count,
                                 .ahead = BATCHES_AHEAD,
                                 .squares = want->squares,
+                                .looks = want->looks,
                                 .cache = CXR_CACHE_OFF};
     const cxr_engine_opts eo = {want->probabilities, want->features, batch, views, threads};
     cxr_status st = cxr_loader_open(&r->loader, &lo, err);
@@ -84,6 +85,7 @@ static cxr_status deliver(const runner *r, const cxr_batch *b, cxr_seen_fn fn, v
         if (ok && r->want->average) average(p, b->views, classes);
         if (ok && r->want->probabilities) seen.probabilities = p;
         if (ok && r->want->features) seen.features = e->features + (size_t)i * e->width;
+        if (ok && b->looks != NULL) seen.look = &b->looks[i];
         st = fn(user, &seen);
         if (st != CXR_OK) return cxr_fail(err, st, "%s", b->errors[i].text);
     }

@@ -3,10 +3,11 @@
 #ifndef CXR_EVAL_PASS_H
 #define CXR_EVAL_PASS_H
 #include "data/image.h"
+#include "data/look.h"
 
 /* What is wanted of each image. */
 typedef struct cxr_pass {
-    bool probabilities, features;
+    bool probabilities, features, looks;
     const cxr_squares *squares; /* views of each image, the image itself first; NULL: it alone */
     bool average;               /* probabilities are the mean over the views; else one row for each view */
 } cxr_pass;
@@ -17,6 +18,7 @@ typedef struct cxr_seen {
     const cxr_error *outcome;   /* status CXR_OK, or why the image has none of what follows */
     const float *probabilities; /* (views, classes), the mean of the members'; NULL: not wanted */
     const float *features;      /* of the first view: cxr_feature_width() of them for each member in turn; NULL: not wanted */
+    const cxr_look *look;       /* NULL: not wanted */
 } cxr_seen;
 typedef cxr_status (*cxr_seen_fn)(void *user, const cxr_seen *seen);
 

@@ -3,8 +3,10 @@
 #include "data/hide.h"
 #include "data/perturb.h"
 #include "data/tta.h"
+#include "eval/judge.h"
 #include "eval/pass.h"
 #include "model/model.h"
+#include <math.h>
 
 void cxr_run_opts_default(cxr_run_opts *o)
 {
@@ -74,27 +76,45 @@ typedef struct row_writer {
     void *user;
 } row_writer;
 
-static cxr_status write_row(void *user, size_t index, const cxr_error *outcome, const float *probabilities)
+static cxr_status write_row(void *user, const cxr_seen *seen)
 {
     const row_writer *w = user;
     const cxr_model *m = w->model;
-    cxr_prediction p = {.path = w->paths[index], .status = outcome->status, .reason = outcome->text, .predicted = -1};
-    if (outcome->status == CXR_OK) {
-        p.probabilities = probabilities;
-        p.predicted = cxr_decide(probabilities, m->class_count, m->positive, m->threshold);
+    cxr_prediction p = {.path = w->paths[seen->index],
+                        .status = seen->outcome->status,
+                        .reason = seen->outcome->text,
+                        .predicted = -1,
+                        .novelty = (double)NAN};
+    cxr_judgement verdict;
+    if (p.status == CXR_OK) {
+        cxr_judge(&verdict, m, seen->look, seen->features);
+        p.probabilities = seen->probabilities;
+        p.predicted = cxr_decide(p.probabilities, m->class_count, m->positive, m->threshold);
+        p.abstain = verdict.oddity != CXR_ODD_NOTHING;
+        p.novelty = verdict.novelty;
+        p.reason = verdict.text;
     }
     w->row(w->user, &p);
     return CXR_OK;
 }
 
+static bool has_scope(const cxr_model *m)
+{
+    for (; m != NULL; m = m->next)
+        if (m->scope != NULL) return true;
+    return false;
+}
+
 cxr_status cxr_predict(const cxr_model *model, const char *const *paths, size_t count, const cxr_run_opts *opts,
                        const cxr_hooks *hooks, void (*row)(void *user, const cxr_prediction *p), void *user, cxr_error *err)
 {
+    cxr_pass want = {.probabilities = true, .features = has_scope(model), .looks = true};
     cxr_files files;
-    cxr_status st = cxr_files_list(&files, paths, count, err);
+    cxr_status st = choose_views(&want, opts->tta, err);
+    if (st == CXR_OK) st = cxr_files_list(&files, paths, count, err);
     if (st != CXR_OK) return st;
     row_writer w = {.model = model, .paths = files.paths, .row = row, .user = user};
-    st = cxr_predict_paths(model, (const char *const *)files.paths, files.count, opts, hooks, write_row, &w, err);
+    st = cxr_pass_over(model, (const char *const *)files.paths, files.count, &want, opts, hooks, write_row, &w, err);
     cxr_files_free(&files);
     return st;
 }

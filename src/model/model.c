@@ -130,6 +130,7 @@ void cxr_model_close(cxr_model **model)
     cxr_model_close(&m->next);
     for (int i = 0; i < m->class_count; i++) cxr_mem_free(m->classes[i]);
     cxr_mem_free(m->classes);
+    cxr_scope_free(&m->scope);
     cxr_mem_free(m->receipt);
     cxr_mem_free(m->path);
     cxr_mem_free(m->params);
@@ -160,6 +161,18 @@ double cxr_model_threshold(const cxr_model *model)
 double cxr_model_temperature(const cxr_model *model)
 {
     return model->temperature;
+}
+
+int cxr_feature_node(const cxr_model *m)
+{
+    int node = m->graph.node_count - 1;
+    while (m->graph.nodes[node].op != CXR_OP_AVGPOOL) node--; /* every network has one */
+    return node;
+}
+
+size_t cxr_feature_width(const cxr_model *m)
+{
+    return cxr_shape_count(m->graph.nodes[cxr_feature_node(m)].shape);
 }
 
 static const char *class_list(const cxr_model *m, char *out, size_t room)

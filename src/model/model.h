@@ -1,9 +1,10 @@
-/* A model: graph, parameters, preprocessing, classes, temperature, thresholds, and the receipt of its training. One safetensors
+/* A model: graph, parameters, preprocessing, classes, temperature, thresholds, scope, and the receipt of its training. One safetensors
  * file holds it whole; its tensors carry torchvision's names. */
 #ifndef CXR_MODEL_MODEL_H
 #define CXR_MODEL_MODEL_H
 #include "graph/graph.h"
 #include "graph/params.h"
+#include "model/scope.h"
 #include "model/weights.h"
 
 /* What a network may be, closed. */
@@ -29,6 +30,7 @@ struct cxr_model {
     double threshold;         /* 0.5 until fitted */
     double rule_out, rule_in; /* thresholds of the other operating points (eval/fit.h); NaN: none */
     double temperature;       /* of the softmax; 1 until fitted */
+    cxr_scope *scope;         /* what images it can answer about, owned; NULL: not fitted */
     char *receipt;            /* JSON text: data fingerprint, arguments, seed, versions; NULL: none */
     char *path;               /* the file it was opened from; NULL: none */
     cxr_model *next;          /* the other members of an ensemble, owned; NULL: it is one model */
@@ -60,6 +62,9 @@ CXR_MUST_CHECK cxr_status cxr_model_from_weights(cxr_model **out, const cxr_weig
 /* CXR_EDATA, naming `other` as it is called, unless both have the same classes in the same order and take the same pixels: resize
  * rule and size. */
 CXR_MUST_CHECK cxr_status cxr_model_match(const cxr_model *m, const cxr_model *other, const char *called, cxr_error *err);
+/* The node of the global average pool, and how many numbers it gives of an image: 512 for ResNet-18 and -34. */
+int cxr_feature_node(const cxr_model *m);
+size_t cxr_feature_width(const cxr_model *m);
 /* The predicted class: with two classes and one of them positive, that one when its probability >= threshold; else the most
  * probable one (the lower index of equals), by log-probabilities as well. */
 int cxr_decide(const float *probability, int classes, int positive, double threshold);

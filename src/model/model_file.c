@@ -129,6 +129,7 @@ static void describe(meta *to, const cxr_model *m, bool whole)
     put_json(to, "cxr.positive", json_integer(m->positive));
     put(to, "cxr.freeze", m->freeze);
     if (calibrated(m)) put_json(to, "cxr.peaks", json_peaks(m));
+    if (m->scope != NULL) put_json(to, "cxr.scope", cxr_scope_json(m->scope));
     if (m->receipt != NULL) put_receipt(to, m->receipt, whole);
     put(to, "cxr.intended_use", intended_use);
     put(to, "cxr.licence", licence);
@@ -344,6 +345,21 @@ static cxr_status read_peaks(cxr_model *m, const cxr_weights *w, const char *pat
     return ok ? CXR_OK : bad_meta(path, "cxr.peaks", err);
 }
 
+/* Files of models that were not fitted, and older ones, have none. */
+static cxr_status read_scope(cxr_model *m, const cxr_weights *w, const char *path, cxr_error *err)
+{
+    const char *text = cxr_weights_meta(w, "cxr.scope");
+    if (text == NULL) return CXR_OK;
+    if (strlen(text) > CXR_SCOPE_TEXT)
+        return cxr_fail(err, CXR_ELIMIT, "%s: the metadata cxr.scope has %zu bytes, limit %zu", path, strlen(text),
+                        CXR_SCOPE_TEXT);
+    cxr_error why = {0};
+    json_t *all = get_json(w, "cxr.scope");
+    const cxr_status st = cxr_scope_read(&m->scope, all, (int)cxr_feature_width(m), &why);
+    json_decref(all);
+    return st == CXR_OK ? st : cxr_fail(err, st, "%s: the metadata cxr.scope is damaged: %s", path, why.text);
+}
+
 static cxr_status check_missing(const cxr_model *m, const cxr_weights *w, const char *path, cxr_error *err)
 {
     cxr_name_list names = {0};
@@ -399,6 +415,7 @@ cxr_status cxr_model_from_weights(cxr_model **out, const cxr_weights *w, const c
     if (st == CXR_OK) st = read_decision(m, w, path, err);
     if (st == CXR_OK) st = read_points(m, w, path, err);
     if (st == CXR_OK) st = read_peaks(m, w, path, err);
+    if (st == CXR_OK) st = read_scope(m, w, path, err);
     if (st == CXR_OK) {
         *out = m;
     } else {

@@ -36,8 +36,8 @@ static cxr_fitted fitted(const cxr_model *m)
     return (cxr_fitted){m->temperature, m->threshold, m->rule_out, m->rule_in};
 }
 
-static cxr_status open_validation(cxr_dataset *d, cxr_subset *val, const cxr_model *m, const cxr_calibrate_opts *o,
-                                  const cxr_hooks *hooks, cxr_error *err)
+static cxr_status open_images(cxr_dataset *d, cxr_fit_images *to, const cxr_model *m, const cxr_calibrate_opts *o,
+                              const cxr_hooks *hooks, cxr_error *err)
 {
     cxr_split_report split;
     cxr_status st = cxr_split_as_trained(d, m, o->data, o->split_file, &split, err);
@@ -46,9 +46,10 @@ static cxr_status open_validation(cxr_dataset *d, cxr_subset *val, const cxr_mod
             hooks, CXR_WARNING,
             "no split.csv says which images this model was not trained on: taking those that cxr train keeps for validation "
             "by default");
-    if (st == CXR_OK) st = cxr_subset_open(val, d, CXR_SPLIT_VAL, err);
-    if (st == CXR_OK) st = cxr_match_classes(val, d, m, err);
-    if (st == CXR_OK && val->count == 0) st = cxr_fail(err, CXR_EDATA, "%s: no image in split \"val\"", o->data);
+    if (st == CXR_OK) st = cxr_subset_open(&to->train, d, CXR_SPLIT_TRAIN, err);
+    if (st == CXR_OK) st = cxr_subset_open(&to->val, d, CXR_SPLIT_VAL, err);
+    if (st == CXR_OK) st = cxr_match_classes(&to->val, d, m, err);
+    if (st == CXR_OK && to->val.count == 0) st = cxr_fail(err, CXR_EDATA, "%s: no image in split \"val\"", o->data);
     return st;
 }
 
@@ -58,20 +59,25 @@ cxr_status cxr_calibrate(cxr_model *m, const cxr_calibrate_opts *o, const cxr_ho
     cxr_calibrate_report own;
     if (report == NULL) report = &own;
     *report = (cxr_calibrate_report){.before = fitted(m)};
-    cxr_fit_opts f = {
-        .data = o->data, .on = o->fit, .balanced = trained_balanced(m), .skip_unreadable = o->skip_unreadable, .run = o->run};
+    cxr_fit_opts f = {.data = o->data,
+                      .on = o->fit,
+                      .balanced = trained_balanced(m),
+                      .keep = o->keep,
+                      .skip_unreadable = o->skip_unreadable,
+                      .run = o->run};
     f.run.tta = CXR_TTA_NONE;
     cxr_dataset data = {0};
-    cxr_subset val = {0};
+    cxr_fit_images images = {0};
     cxr_scored scored = {0};
     cxr_status st = check(m, o, err);
-    if (st == CXR_OK) st = open_validation(&data, &val, m, o, hooks, err);
-    if (st == CXR_OK) st = cxr_fit_model(&scored, m, &val, &f, hooks, err);
+    if (st == CXR_OK) st = open_images(&data, &images, m, o, hooks, err);
+    if (st == CXR_OK) st = cxr_fit_model(&scored, m, &images, &f, hooks, err);
     if (st == CXR_OK) st = cxr_model_write(m, o->out, NULL, 0, NULL, 0, err);
     if (st == CXR_OK) report->n = scored.all.n / (size_t)scored.views;
     report->after = fitted(m);
     cxr_scored_free(&scored);
-    cxr_subset_close(&val);
+    cxr_subset_close(&images.train);
+    cxr_subset_close(&images.val);
     cxr_dataset_close(&data);
     return st;
 }

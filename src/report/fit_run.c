@@ -54,12 +54,12 @@ static bool same_network(const cxr_model *a, const cxr_model *b)
            memcmp(a->params, b->params, a->graph.float_count * sizeof *a->params) == 0;
 }
 
-static cxr_status fit_best(cxr_model *best, const char *folder, const cxr_train_opts *o, const cxr_subset *val,
+static cxr_status fit_best(cxr_model *best, const char *folder, const cxr_train_opts *o, const cxr_fit_images *images,
                            const cxr_hooks *hooks, cxr_train_result *result, cxr_error *err)
 {
     cxr_scored scored = {0};
     const cxr_fit_opts f = fitting(o);
-    cxr_status st = cxr_fit_model(&scored, best, val, &f, hooks, err);
+    cxr_status st = cxr_fit_model(&scored, best, images, &f, hooks, err);
     if (st == CXR_OK) st = report(folder, best, &scored, hooks, result, err);
     if (st == CXR_OK) st = cxr_model_write(best, best->path, NULL, 0, NULL, 0, err);
     cxr_scored_free(&scored);
@@ -67,14 +67,13 @@ static cxr_status fit_best(cxr_model *best, const char *folder, const cxr_train_
 }
 
 /* Where the last epoch was the best one, there is nothing to fit anew. */
-static cxr_status fit_last(cxr_model *last, const cxr_model *best, const cxr_train_opts *o, const cxr_subset *val,
+static cxr_status fit_last(cxr_model *last, const cxr_model *best, const cxr_train_opts *o, const cxr_fit_images *images,
                            const cxr_hooks *hooks, cxr_error *err)
 {
     cxr_scored scored = {0};
     const cxr_fit_opts f = fitting(o);
     const bool same = same_network(last, best);
-    cxr_status st = same ? CXR_OK : cxr_fit_model(&scored, last, val, &f, hooks, err);
-    if (same) cxr_fit_copy(last, best);
+    cxr_status st = same ? cxr_fit_copy(last, best, err) : cxr_fit_model(&scored, last, images, &f, hooks, err);
     if (st == CXR_OK) st = cxr_model_write(last, last->path, NULL, 0, NULL, 0, err);
     cxr_scored_free(&scored);
     return st;
@@ -128,15 +127,17 @@ cxr_status cxr_fit_run(const char *folder, const cxr_train_opts *o, const cxr_da
 {
     if (o->fit == CXR_FIT_NONE) return CXR_OK;
     cxr_model *best = NULL, *last = NULL;
-    cxr_subset val = {0};
-    cxr_status st = cxr_subset_open(&val, data, CXR_SPLIT_VAL, err);
+    cxr_fit_images images = {0};
+    cxr_status st = cxr_subset_open(&images.train, data, CXR_SPLIT_TRAIN, err);
+    if (st == CXR_OK) st = cxr_subset_open(&images.val, data, CXR_SPLIT_VAL, err);
     if (st == CXR_OK) st = open_model(&best, folder, CXR_RUN_BEST, err);
     if (st == CXR_OK) st = open_model(&last, folder, CXR_RUN_LAST, err);
     const bool done = st == CXR_OK && recall(folder, o, best, last, result);
-    if (st == CXR_OK && !done) st = fit_best(best, folder, o, &val, hooks, result, err);
-    if (st == CXR_OK && !done) st = fit_last(last, best, o, &val, hooks, err);
+    if (st == CXR_OK && !done) st = fit_best(best, folder, o, &images, hooks, result, err);
+    if (st == CXR_OK && !done) st = fit_last(last, best, o, &images, hooks, err);
     cxr_model_close(&best);
     cxr_model_close(&last);
-    cxr_subset_close(&val);
+    cxr_subset_close(&images.train);
+    cxr_subset_close(&images.val);
     return st;
 }

@@ -276,7 +276,16 @@ cxr_status cxr_predict(const cxr_model *m, const char *const *paths, size_t coun
         char reason[512];
         (void)snprintf(reason, sizeof reason, "%s: fake is truncated", paths[i]);
         const bool bad = strstr(paths[i], "bad") != NULL;
-        const cxr_prediction p = {paths[i], bad ? CXR_EDATA : CXR_OK, bad ? reason : NULL, 1, bad ? NULL : probabilities};
+        const bool odd = strstr(paths[i], "odd") != NULL;
+        const cxr_prediction p = {.path = paths[i],
+                                  .status = bad ? CXR_EDATA : CXR_OK,
+                                  .reason = bad   ? reason
+                                            : odd ? "blank, \"grey\""
+                                                  : "",
+                                  .predicted = 1,
+                                  .probabilities = bad ? NULL : probabilities,
+                                  .abstain = odd,
+                                  .novelty = strstr(paths[i], "new") != NULL ? 0.5 : (double)NAN};
         row(user, &p);
     }
     return outcome(err);
@@ -554,9 +563,9 @@ cxr_status cxr_calibrate(cxr_model *m, const cxr_calibrate_opts *o, const cxr_ho
 {
     (void)m;
     talk(hooks);
-    (void)printf("calibrate data=%s out=%s fit=%d split_file=%s skip=%d batch=%d threads=%d precision=%d\n", o->data, o->out,
-                 (int)o->fit, o->split_file ? o->split_file : "-", o->skip_unreadable, o->run.batch_size, o->run.threads,
-                 (int)o->run.precision);
+    (void)printf("calibrate data=%s out=%s fit=%d keep=%d split_file=%s skip=%d batch=%d threads=%d precision=%d\n", o->data,
+                 o->out, (int)o->fit, o->keep, o->split_file ? o->split_file : "-", o->skip_unreadable, o->run.batch_size,
+                 o->run.threads, (int)o->run.precision);
     if (stopped(hooks)) return cxr_fail(err, CXR_ESTOPPED, "stopped");
     *report = (cxr_calibrate_report){45, {1, 0.5, NAN, NAN}, {0.75, 0.25, 0.125, 0.875}};
     return outcome(err);

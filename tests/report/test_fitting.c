@@ -258,6 +258,16 @@ static cxr_calibrate_opts calibrating(cxr_fit fit)
     return o;
 }
 
+/* Down to the text in the file. */
+static void assert_same_scope(const cxr_scope *a, const cxr_scope *b)
+{
+    assert_true(a != NULL && b != NULL);
+    json_t *one = cxr_scope_json(a), *other = cxr_scope_json(b);
+    assert_int_equal(json_equal(one, other), 1);
+    json_decref(one);
+    json_decref(other);
+}
+
 /* A run that was not fitted, calibrated, is the run that was: byte for byte but for what its receipt says. */
 static void calibrating_is_what_training_does(void **state)
 {
@@ -279,10 +289,33 @@ static void calibrating_is_what_training_does(void **state)
         assert_true(got->rule_out == want->rule_out && got->rule_in == want->rule_in);
         assert_memory_equal(got->params, want->params, want->graph.float_count * sizeof(float));
         assert_string_equal(got->receipt, m->receipt);
+        assert_same_scope(got->scope, want->scope);
         cxr_model_close(&got);
         cxr_model_close(&m);
         cxr_model_close(&want);
     }
+}
+
+/* What was fitted stays where it is asked to, to the bit; what an older model lacks comes in. */
+static void calibrating_keeps_what_it_is_told_to(void **state)
+{
+    (void)state;
+    cxr_model *m = opened("fitted/weights/best.safetensors"), *fresh = opened("fitted/weights/best.safetensors"), *got;
+    assert_int_equal(m->scope->images, 42);
+    assert_int_equal(m->scope->held, 32);
+    m->temperature = 0.1 + 0.2;
+    m->threshold = 0.7;
+    m->rule_out = m->rule_in = (double)NAN;
+    cxr_scope_free(&m->scope);
+    cxr_calibrate_opts o = calibrating(CXR_FIT_PERTURBED);
+    o.keep = true;
+    must(cxr_calibrate(m, &o, NULL, NULL, &error));
+    got = opened("calibrated.safetensors");
+    assert_true(got->temperature == 0.1 + 0.2 && got->threshold == 0.7 && !isnan(got->rule_out) && !isnan(got->rule_in));
+    assert_same_scope(got->scope, fresh->scope);
+    cxr_model_close(&got);
+    cxr_model_close(&fresh);
+    cxr_model_close(&m);
 }
 
 /* The temperature's loss weighs the classes as the training's did; here a class has a single image of 17. */
@@ -378,6 +411,7 @@ int main(void)
         cmocka_unit_test(fitting_changes_no_weight),
         cmocka_unit_test(a_copy_in_8_bits_keeps_them),
         cmocka_unit_test(calibrating_is_what_training_does),
+        cmocka_unit_test(calibrating_keeps_what_it_is_told_to),
         cmocka_unit_test(calibrating_weighs_as_training_did),
         cmocka_unit_test(what_cannot_be_calibrated),
     };
