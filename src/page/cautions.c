@@ -85,6 +85,16 @@ static void robustness(cxr_page *p)
     json_decref(all);
 }
 
+static void shortcut(cxr_page *p)
+{
+    json_t *all = cxr_page_json(p->o->folder, "shortcut.json");
+    const char *finding = cxr_page_text_of(all, "finding");
+    const json_t *chest = json_object_get(json_object_get(json_object_get(all, "hidden"), "chest"), "auroc");
+    const double low = json_number_value(json_array_get(json_object_get(chest, "ci95"), 0));
+    if (*finding != '\0') caution(p, low > 0.5 ? "look" : "ok", "%s", finding);
+    json_decref(all);
+}
+
 void cxr_page_cautions(cxr_page *p)
 {
     cxr_html_section(&p->html, "cautions", "Before you believe it");
@@ -93,6 +103,7 @@ void cxr_page_cautions(cxr_page *p)
     sizes(p);
     calibration(p);
     robustness(p);
+    shortcut(p);
     if (p->model->positive >= 0)
         caution(p, "look",
                 "Predictive values hold where %.0f %% of images are positive, as here. The threshold explorer shows them "

@@ -221,6 +221,19 @@ static void test_a_section_is_there_when_its_file_is(void **state)
     page = page_of(folder);
     expect(page, "<section id=\"robustness\">");
     expect(page, "<th scope=\"row\">&lt;i&gt;</th><td>0.1235</td>");
+    assert_null(strstr(page, "<section id=\"shortcut\">"));
+    free(page);
+    cxr_evaluate_opts o;
+    cxr_shortcut s;
+    cxr_evaluate_opts_default(&o);
+    o.data = toy_path("data");
+    o.out = folder;
+    o.run = quiet_run();
+    must(cxr_evaluate_shortcut(model, &o, NULL, &s, &error));
+    must(reported(folder, 0));
+    page = page_of(folder);
+    expect(page, "<section id=\"shortcut\">");
+    assert_int_equal(count(page, s.finding), 2); /* among the cautions and above the table */
     free(page);
     cxr_mem_free(file);
     cxr_metrics_free(&m);
