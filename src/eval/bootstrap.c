@@ -1,16 +1,12 @@
 #include "eval/bootstrap.h"
-#include "base/grant.h"
 #include "base/mem.h"
+#include "base/parallel.h"
 #include "base/rng.h"
 #include <math.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SEED           1 /* fixed: the same predictions have the same intervals */
-#define MOST_THREADS   256
 #define MOST_UNDEFINED (CXR_DRAWS / 20)
 
 /* ---- Clusters ---- */
@@ -63,7 +59,6 @@ typedef struct resampling {
     const cxr_clusters *c;
     double *value;
     double *const *per_class; /* or NULL */
-    atomic_int next;          /* draws are handed out one by one: a thread that is held up takes fewer */
 } resampling;
 
 /* What one thread needs for a draw. */
@@ -72,43 +67,22 @@ typedef struct worker {
     uint32_t *times, *weight; /* of each group; of each image */
     uint64_t *confusion;
     double *of_class[CXR_METRICS]; /* of each class, in one draw; NULL where nobody asks */
-    pthread_t thread;
 } worker;
 
-static void draw(const worker *w, int d)
+static void draw(void *user, int number, size_t d)
 {
+    const worker *w = (const worker *)user + number;
     const cxr_clusters *c = w->r->c;
-    const uint64_t key = cxr_rng_key(SEED, CXR_FOR_BOOTSTRAP, (uint64_t)d, 0);
+    const uint64_t key = cxr_rng_key(SEED, CXR_FOR_BOOTSTRAP, d, 0);
     double figures[CXR_METRICS];
     memset(w->times, 0, c->count * sizeof *w->times);
     for (uint32_t g = 0; g < c->count; g++) w->times[cxr_rng_below(key, g, c->count)]++;
     for (size_t i = 0; i < c->n; i++) w->weight[i] = w->times[c->of[i]];
     cxr_figures_measure(w->r->t, w->weight, w->confusion, figures, w->r->per_class != NULL ? w->of_class : NULL);
-    for (int f = 0; f < CXR_METRICS; f++) w->r->value[(size_t)f * CXR_DRAWS + (size_t)d] = figures[f];
+    for (int f = 0; f < CXR_METRICS; f++) w->r->value[(size_t)f * CXR_DRAWS + d] = figures[f];
     for (int f = 0; w->r->per_class != NULL && f < CXR_METRICS; f++)
         for (int k = 0; w->r->per_class[f] != NULL && k < w->r->t->p->classes; k++)
-            w->r->per_class[f][(size_t)k * CXR_DRAWS + (size_t)d] = w->of_class[f][k];
-}
-
-static void *work(void *user)
-{
-    const worker *w = user;
-    for (int d; (d = atomic_fetch_add(&w->r->next, 1)) < CXR_DRAWS;) draw(w, d);
-    return NULL;
-}
-
-/* The calling thread works too, so that a thread which cannot start is only one fewer. Threads are born with every signal
- * blocked: signals are the caller's. */
-static void run(worker *workers, int count)
-{
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int started = 1;
-    while (started < count && pthread_create(&workers[started].thread, NULL, work, &workers[started]) == 0) started++;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    (void)work(&workers[0]);
-    for (int i = 1; i < started; i++) (void)pthread_join(workers[i].thread, NULL);
+            w->r->per_class[f][(size_t)k * CXR_DRAWS + d] = w->of_class[f][k];
 }
 
 static bool reserve(worker *w, resampling *r)
@@ -130,12 +104,11 @@ cxr_status cxr_bootstrap(double *value, double *const per_class[CXR_METRICS], co
                          int threads, cxr_error *err)
 {
     resampling r = {.t = t, .c = c, .value = value, .per_class = per_class};
-    int count = threads > 0 ? threads : cxr_thread_grant();
-    if (count > MOST_THREADS) count = MOST_THREADS;
+    const int count = cxr_workers(threads, CXR_DRAWS);
     worker *workers = cxr_mem_new((size_t)count, sizeof *workers);
     bool ok = workers != NULL;
     for (int i = 0; i < count && ok; i++) ok = reserve(&workers[i], &r);
-    if (ok) run(workers, count);
+    if (ok) cxr_parallel(count, CXR_DRAWS, draw, workers);
     for (int i = 0; i < count && workers != NULL; i++) {
         cxr_mem_free(workers[i].times);
         cxr_mem_free(workers[i].weight);

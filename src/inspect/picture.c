@@ -201,23 +201,39 @@ static bool solve(double h[6][6], double g[6])
     return true;
 }
 
+#define LANES 8 /* sums side by side: one alone waits for each addition */
+
+static double dot(const float *a, const float *b, int n)
+{
+    float lane[LANES] = {0.0f};
+    double sum = 0.0;
+    int i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int k = 0; k < LANES; k++) lane[k] += a[i + k] * b[i + k];
+    for (; i < n; i++) sum += (double)(a[i] * b[i]);
+    for (int k = 0; k < LANES; k++) sum += (double)lane[k];
+    return sum;
+}
+
 /* One Gauss-Newton step of the map, both sides brought to mean 0 and deviation 1. */
 static bool step(affine *a, const warped *w, const relief *to, const match *m)
 {
-    double h[6][6] = {{0}}, g[6] = {0};
+    float slope[6][CXR_SMALL_PIXELS], gap[CXR_SMALL_PIXELS];
+    double h[6][6], g[6];
     const float half = (float)to->side / 2.0f;
     for (int i = 0; i < w->count; i++) {
         const int at = w->pixel[i];
         const float x = ((float)(at % to->side) + 0.5f) / half - 1.0f, y = ((float)(at / to->side) + 0.5f) / half - 1.0f;
         const float dx = w->dx[i] / m->deviation[0], dy = w->dy[i] / m->deviation[0];
-        const float j[6] = {dx * x, dx * y, dx, dy * x, dy * y, dy};
-        const float gap = (to->at[at] - m->mean[1]) / m->deviation[1] - (w->value[i] - m->mean[0]) / m->deviation[0];
-        for (int r = 0; r < 6; r++) {
-            g[r] += (double)(j[r] * gap);
-            for (int c = 0; c <= r; c++) h[r][c] += (double)(j[r] * j[c]);
-        }
+        slope[0][i] = dx * x, slope[1][i] = dx * y, slope[2][i] = dx;
+        slope[3][i] = dy * x, slope[4][i] = dy * y, slope[5][i] = dy;
+        gap[i] = (to->at[at] - m->mean[1]) / m->deviation[1] - (w->value[i] - m->mean[0]) / m->deviation[0];
     }
-    for (int r = 0; r < 6; r++) h[r][r] *= 1.0 + 1e-3; /* a damped step where detail is scarce */
+    for (int r = 0; r < 6; r++) {
+        g[r] = dot(slope[r], gap, w->count);
+        for (int c = 0; c <= r; c++) h[r][c] = dot(slope[r], slope[c], w->count);
+        h[r][r] *= 1.0 + 1e-3; /* a damped step where detail is scarce */
+    }
     if (!solve(h, g)) return false;
     for (int r = 0; r < 6; r++) a->p[r] += (float)g[r];
     return true;

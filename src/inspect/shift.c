@@ -7,6 +7,7 @@
 #include "eval/interval.h"
 #include "inspect/logistic.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -247,12 +248,26 @@ static cxr_status add_giveaways(cxr_checked *c, const sides *s, bool test, cxr_e
     return st;
 }
 
-static void say_shift(cxr_checked *c, const cxr_shift *x)
+/* The class among whose images the sides are told apart best; -1: of none is it defined. */
+static int clearest_class(const cxr_shift *x, int classes)
 {
-    const bool far = x->ci95[0] > TOLD_APART;
+    int best = -1;
+    for (int k = 0; k < classes; k++)
+        if (isfinite(x->class_auroc[k]) && (best < 0 || x->class_auroc[k] > x->class_auroc[best])) best = k;
+    return best;
+}
+
+static void say_shift(cxr_checked *c, const cxr_shift *x, const cxr_dataset *d)
+{
+    const int k = clearest_class(x, d->class_count);
+    const bool within = k >= 0 && x->class_ci95[k][0] > TOLD_APART, far = within || x->ci95[0] > TOLD_APART;
+    char most[160] = "";
+    if (within)
+        (void)snprintf(most, sizeof most, "; among \"%.60s\" %.3f (%.3f to %.3f)", d->classes[k], x->class_auroc[k],
+                       x->class_ci95[k][0], x->class_ci95[k][1]);
     cxr_check_say(c, far ? CXR_VERDICT_LOOK : CXR_VERDICT_OK,
-                  "test is %s from train: AUROC %.3f (95 %% interval %.3f to %.3f; 0.5: not at all)",
-                  far ? "told" : "hardly told", x->auroc, x->ci95[0], x->ci95[1]);
+                  "test is %s from train: AUROC %.3f (95 %% interval %.3f to %.3f)%s; 0.5: not at all",
+                  far ? "told" : "hardly told", x->auroc, x->ci95[0], x->ci95[1], most);
 }
 
 static cxr_status compare_sides(cxr_checked *c, cxr_shift *out, sides *s, const cxr_model *model, const cxr_run_opts *o,
@@ -266,7 +281,7 @@ static cxr_status compare_sides(cxr_checked *c, cxr_shift *out, sides *s, const 
     if (st == CXR_OK) st = measure_all(out, s, err);
     if (st == CXR_OK) st = add_giveaways(c, s, true, err);
     if (st == CXR_OK) st = add_giveaways(c, s, false, err);
-    if (st == CXR_OK) say_shift(c, out);
+    if (st == CXR_OK) say_shift(c, out, s->d);
     return st;
 }
 
