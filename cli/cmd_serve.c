@@ -59,27 +59,17 @@ static const cxr_option options[] = {
     {.name = "listen",
      FILLS(opts.listen),
      .value = "ADDRESS",
-     .help = "address in digits; other machines reach it only with "
-             "--token-file"},
-    {.name = "port",
-     .letter = 'p',
-     FILLS(opts.port),
-     .value = "N",
-     .low = 0,
-     .high = 65535,
-     .help = "port; 0: any that is free"},
+     .help = "address in digits; one that other machines reach needs --token-file"},
+    {.name = "port", .letter = 'p', FILLS(opts.port), .value = "N", .high = 65535, .help = "port; 0: any that is free"},
     {.name = "token-file",
      FILLS(opts.token_file),
      .value = "FILE",
-     .help = "file whose first line every request must bring, as "
-             "`Authorization: Bearer TOKEN`"},
+     .help = "file whose first line every request must bring, as `Authorization: Bearer TOKEN`"},
     {.name = "host",
      .kind = CXR_ARG_TEXT,
      .value = "NAME",
      .parse = add_host,
-     .help = "a name that clients may call this server "
-             "by, beside localhost and digits; repeat "
-             "it for several"},
+     .help = "a name that clients may call this server by, beside localhost and digits; repeat it for several"},
     {.name = "cert", FILLS(opts.certificate), .value = "FILE", .help = "certificate, PEM: serve https"},
     {.name = "key", FILLS(opts.key), .value = "FILE", .help = "its key, PEM"},
     {.name = "batch",
@@ -88,36 +78,25 @@ static const cxr_option options[] = {
      .value = "N",
      .low = 1,
      .high = 64,
-     .help = "most images computed "
-             "at once: more "
-             "images a second "
-             "under load, each "
-             "later"},
+     .help = "most images computed at once: more of them a second under load, each a little later"},
     {.name = "max-wait",
      FILLS(opts.max_wait_ms),
      .value = "MS",
-     .low = 0,
      .high = 1000,
-     .help = "how long an image waits for "
-             "others to be computed with"},
+     .help = "how long an image waits for others to be computed with"},
     {.name = "queue",
      FILLS(opts.queue),
      .value = "N",
      .low = 1,
      .high = 65536,
-     .help = "images that may wait; with more the answer "
-             "is 503"},
+     .help = "images that may wait; with more the answer is 503"},
     {.name = "connections", FILLS(opts.connections), .value = "N", .low = 1, .high = 65536, .help = "connections at once"},
     {.name = "connections-per-address",
      FILLS(opts.connections_per_address),
      .value = "N",
      .low = 1,
      .high = 65536,
-     .help = "of "
-             "them "
-             "from "
-             "one "
-             "address"},
+     .help = "of them from one address"},
     {.name = "no-sandbox",
      FILLS(no_sandbox),
      .help = "keep all rights of the user: files, system calls, new connections; for debuggers and sanitizers"},
@@ -234,8 +213,7 @@ const cxr_command cxr_command_serve = {
         "SIGTERM and SIGINT let the requests at hand end, with exit status 0; a second one ends at once. SIGHUP reads the "
         "model "
         "files again.",
-    .examples = {{"the model that comes with cxr, and a question",
-                  "cxr serve & curl --data-binary @x.jpeg localhost:8080/predict"},
+    .examples = {{"a model; `curl --data-binary @x.jpeg localhost:8080/predict` asks it", "cxr serve --model a=runs/finetune"},
                  {"two models, for other machines",
                   "cxr serve -m a=runs/a -m b=runs/b --listen 0.0.0.0 --token-file token --cert server.pem --key server.key"}},
     .options = options,

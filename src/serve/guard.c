@@ -76,7 +76,8 @@ bool cxr_guard_origin(const cxr_guard *g, const char *origin, const char *host)
 {
     const char *scheme = g->tls ? "https://" : "http://";
     if (origin == NULL) return true;
-    return host != NULL && strncmp(origin, scheme, strlen(scheme)) == 0 && strcasecmp(origin + strlen(scheme), host) == 0;
+    return host != NULL && *host != '\0' && strncmp(origin, scheme, strlen(scheme)) == 0 &&
+           strcasecmp(origin + strlen(scheme), host) == 0;
 }
 
 /* ---- Token ---- */

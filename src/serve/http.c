@@ -58,6 +58,15 @@ static answer count_field(void *ctx, enum MHD_ValueKind kind, const char *name, 
     return MHD_YES;
 }
 
+/* What the headers take when each line ends as it must and a value has one space before it at most. The daemon's strings end at a
+ * NUL, and it takes a bare LF and a folded line: what it does not show is seen in the sizes. */
+static bool sizes_agree(const cxr_request *r, const fields *f)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    const size_t line = strlen(r->method) + 1 + strlen(r->uri) + sizeof " HTTP/1.1\r\n" - 1, most = line + f->bytes + 2;
+    return info == NULL || (info->header_size <= most && info->header_size + (size_t)f->count >= most);
+}
+
 /* A length in digits alone; false: it is none. */
 static bool read_length(const char *text, uint64_t *out)
 {
@@ -79,6 +88,8 @@ static bool refuse_form(cxr_request *r, const fields *f)
         cxr_reply_error(&r->refusal, 431, "the headers are over %zu bytes or %d fields", CXR_HEADERS_MOST, FIELDS_MOST);
     else if (f->odd || f->hosts != 1 || f->lengths > 1 || f->encodings > 1 || (f->lengths > 0 && f->encodings > 0))
         cxr_reply_error(&r->refusal, 400, "the headers contradict each other or hold what they may not");
+    else if (!sizes_agree(r, f))
+        cxr_reply_error(&r->refusal, 400, "the headers hold NUL bytes, bare line feeds, folded lines or needless spaces");
     else if (encoding != NULL && strcasecmp(encoding, "chunked") != 0)
         cxr_reply_error(&r->refusal, 400, "the transfer encoding is not known");
     else if (length != NULL && !read_length(length, &bytes))

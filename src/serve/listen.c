@@ -76,7 +76,7 @@ cxr_status cxr_http_start(cxr_server *s, cxr_error *err)
     const struct MHD_OptionItem tls[] = {
         {MHD_OPTION_HTTPS_MEM_CERT, 0, s->certificate}, {MHD_OPTION_HTTPS_MEM_KEY, 0, s->key}, {MHD_OPTION_END, 0, NULL}};
     const struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
-    const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (s->guard.tls ? MHD_USE_TLS : 0u);
+    const unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (s->guard.tls ? MHD_USE_TLS : 0u);
     s->daemon =
         MHD_start_daemon(flags, 0, NULL, NULL, cxr_http_request, s, MHD_OPTION_LISTEN_SOCKET, s->socket,
                          MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->o.connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
