@@ -2,7 +2,7 @@
 _cxr()
 {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
-    local options='' words='' kind='operand' verbs='inspect train tune evaluate compare predict explain serve calibrate quantize export summary fetch-weights phantom bench help'
+    local options='' words='' kind='operand' verbs='inspect train tune runs evaluate compare predict explain serve calibrate quantize export summary fetch-weights phantom bench help'
     COMPREPLY=()
     if ((COMP_CWORD == 1)); then
         mapfile -t COMPREPLY < <(compgen -W "$verbs --help --version" -- "$cur")
@@ -95,6 +95,13 @@ _cxr()
         --precision) kind='word' words="f32 bf16 int8 auto " ;;
         --threads | -j) kind='word' ;;
         --cache) kind='word' words="ram disk off " ;;
+        esac
+        ;;
+    runs)
+        options="--sort --format --quiet --verbose --help"
+        case $prev in
+        --sort | -s) kind='word' words="name date loss accuracy auroc " ;;
+        --format | -f) kind='word' words="table csv json " ;;
         esac
         ;;
     evaluate)

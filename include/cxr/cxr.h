@@ -267,6 +267,33 @@ CXR_API CXR_MUST_CHECK cxr_status cxr_train(const cxr_train_opts *opts, const cx
 CXR_API CXR_MUST_CHECK cxr_status cxr_resume(const char *run, int threads, const cxr_hooks *hooks, cxr_train_result *result,
                                              cxr_error *err);
 
+/* ---- Runs ---- */
+
+#define CXR_RUN_TIME 32
+
+/* A run folder of cxr_train(), as its files say. What is not known is NaN. */
+typedef struct cxr_run_row {
+    char *path; /* from the folder given on */
+    char *recipe, *arch;
+    uint64_t seed;
+    int epochs_done, epochs;                                  /* finished; asked for */
+    int best_epoch;                                           /* as in cxr_train_result; 0: none yet */
+    double val_loss, val_accuracy;                            /* of it */
+    double test_accuracy, test_balanced_accuracy, test_auroc; /* of test/metrics.json in the run */
+    int test_readings;                                        /* of split test in its ledger; -1: that cannot be read */
+    char started[CXR_RUN_TIME]; /* "2026-01-31T23:59:59Z", when its args.json was written, or "" */
+} cxr_run_row;
+
+typedef struct cxr_run_list {
+    size_t count;
+    cxr_run_row *rows; /* in byte order of paths, folder by folder */
+    size_t skipped;    /* folders left out, each with its reason in the log: an args.json that is not a run's, half a table */
+} cxr_run_list;
+
+/* The runs in `folder`, which may be one, and in its folders, four deep. CXR_ENOINPUT when there is none. */
+CXR_API CXR_MUST_CHECK cxr_status cxr_runs(const char *folder, const cxr_hooks *hooks, cxr_run_list **out, cxr_error *err);
+CXR_API void cxr_runs_free(cxr_run_list **runs);
+
 /* ---- Search ---- */
 
 typedef struct cxr_tune_opts {

@@ -438,8 +438,8 @@ cxr_status cxr_train_opts_read(cxr_saved_opts *out, const char *path, cxr_error 
     out->json = root;
     st = read_fields(&out->opts, root, path, err);
     cxr_error why_not = {0};
-    if (st == CXR_OK && cxr_train_opts_check(&out->opts, &why_not) != CXR_OK)
-        st = cxr_fail(err, CXR_EDATA, "%s: %s", path, why_not.text);
+    if (st == CXR_OK) st = cxr_train_opts_check(&out->opts, &why_not);
+    if (why_not.status != CXR_OK) st = cxr_fail(err, st == CXR_ENOMEM ? st : CXR_EDATA, "%s: %s", path, why_not.text);
     if (st != CXR_OK) cxr_saved_opts_free(out);
     return st;
 }
