@@ -48,6 +48,12 @@ static const cxr_option options[] = {
     {.name = "shortcut",
      FILLS(shortcut),
      .help = "also measure with the lungs hidden, and with all but the chest: does the model look at them?"},
+    {.name = "by",
+     FILLS(opts.by),
+     .value = "COLUMN",
+     .help =
+         "also measure each subgroup: images with the same value in that column of DATA, a CSV; subtype: kinds of pneumonia "
+         "that file names tell"},
     {.name = "prevalence",
      FILLS(opts.prevalence),
      .value = "P",
@@ -121,20 +127,33 @@ static void print_figures(const cxr_model *model, const cxr_metrics *m)
     }
 }
 
+static int column_named(const cxr_metrics *m, const char *name)
+{
+    int f = 0;
+    while (f < CXR_METRICS - 1 && strcmp(m->names[f], name) != 0) f++;
+    return f;
+}
+
+static void print_cell(double v)
+{
+    char text[16] = "-";
+    if (!isnan(v)) (void)snprintf(text, sizeof text, "%.4f", v);
+    (void)printf("  %12s", text);
+}
+
+static void print_ends(const double ci[2])
+{
+    char text[40] = "-";
+    if (!isnan(ci[0])) (void)snprintf(text, sizeof text, "%.3f-%.3f", ci[0], ci[1]);
+    (void)printf("  %12s", text);
+}
+
 static void print_point(const cxr_point *p, int columns)
 {
     (void)printf("%-17s  %8.4f", p->name, p->threshold);
-    for (int f = 0; f < columns; f++) {
-        char text[16] = "-";
-        if (!isnan(p->value[f])) (void)snprintf(text, sizeof text, "%.4f", p->value[f]);
-        (void)printf("  %12s", text);
-    }
+    for (int f = 0; f < columns; f++) print_cell(p->value[f]);
     (void)printf("\n  %-25s", "95 % interval");
-    for (int f = 0; f < columns; f++) {
-        char text[40] = "-";
-        if (!isnan(p->ci95[f][0])) (void)snprintf(text, sizeof text, "%.3f-%.3f", p->ci95[f][0], p->ci95[f][1]);
-        (void)printf("  %12s", text);
-    }
+    for (int f = 0; f < columns; f++) print_ends(p->ci95[f]);
     (void)putchar('\n');
 }
 
@@ -155,6 +174,30 @@ static void print_points(const cxr_metrics *m)
     for (int i = 0; i < m->point_count; i++) print_point(&m->points[i], m->prevalence > 0 ? CXR_POINT_FIGURES : 4);
 }
 
+static void print_subgroups(const cxr_metrics *m, const char *by)
+{
+    static const char *const heads[] = {"accuracy", "sensitivity", "specificity", "auroc"};
+    enum { COLUMNS = sizeof heads / sizeof *heads };
+    int columns[COLUMNS], width = (int)strlen(by) + 3;
+    if (width < 15) width = 15;
+    for (int k = 0; k < m->subgroup_count; k++)
+        if ((int)strlen(m->subgroups[k].name) > width) width = (int)strlen(m->subgroups[k].name);
+    (void)printf("\nby %-*s  %8s", width - 3, by, "images");
+    for (int c = 0; c < COLUMNS; c++) {
+        columns[c] = column_named(m, heads[c]);
+        (void)printf("  %12s", heads[c]);
+    }
+    (void)putchar('\n');
+    for (int k = 0; k < m->subgroup_count; k++) {
+        const cxr_metrics *x = m->subgroups[k].figures;
+        (void)printf("%-*s  %8zu", width, m->subgroups[k].name, x->n);
+        for (int c = 0; c < COLUMNS; c++) print_cell(x->value[columns[c]]);
+        (void)printf("\n  %-*s", width + 8, "95 % interval");
+        for (int c = 0; c < COLUMNS; c++) print_ends(x->ci95[columns[c]]);
+        (void)putchar('\n');
+    }
+}
+
 static void print_confusion(const cxr_model *model, const cxr_metrics *m)
 {
     const int width = widest_class(model, 7);
@@ -173,13 +216,6 @@ static void print_row(int width, const char *name, const double figures[CXR_METR
     (void)printf("%-*s", width, name);
     for (int c = 0; c < count; c++) print_figure(figures[columns[c]]);
     (void)putchar('\n');
-}
-
-static int column_named(const cxr_metrics *m, const char *name)
-{
-    int f = 0;
-    while (f < CXR_METRICS - 1 && strcmp(m->names[f], name) != 0) f++;
-    return f;
 }
 
 static void print_robustness(const cxr_model *model, const cxr_robustness *r)
@@ -213,6 +249,7 @@ static cxr_status evaluate(const evaluate_args *a, const cxr_model *model, const
         print_figures(model, metrics);
         print_confusion(model, metrics);
         print_points(metrics);
+        if (a->opts.by != NULL) print_subgroups(metrics, a->opts.by);
     }
     cxr_metrics_free(&metrics);
     return st;

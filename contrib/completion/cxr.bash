@@ -105,12 +105,13 @@ _cxr()
         esac
         ;;
     evaluate)
-        options="--model --split --split-file --out --robustness --shortcut --prevalence --skip-unreadable --max-pixels --batch-size --device --precision --tta --threads --deterministic --quiet --verbose --help"
+        options="--model --split --split-file --out --robustness --shortcut --by --prevalence --skip-unreadable --max-pixels --batch-size --device --precision --tta --threads --deterministic --quiet --verbose --help"
         case $prev in
         --model | -m) kind='file' ;;
         --split) kind='word' words="test val train all " ;;
         --split-file) kind='file' ;;
         --out | -o) kind='folder' ;;
+        --by) kind='word' ;;
         --prevalence) kind='word' ;;
         --max-pixels) kind='word' ;;
         --batch-size | -b) kind='word' ;;

@@ -484,6 +484,12 @@ typedef struct cxr_point {
     double ci95[CXR_POINT_FIGURES][2]; /* Wilson's; at the prevalence the logit interval of Mercaldo et al. 2007 */
 } cxr_point;
 
+/* Some of the images, and their figures. */
+typedef struct cxr_subgroup {
+    char *name;
+    struct cxr_metrics *figures;
+} cxr_subgroup;
+
 typedef struct cxr_metrics {
     size_t n;
     int classes;
@@ -501,6 +507,8 @@ typedef struct cxr_metrics {
     cxr_point points[CXR_POINTS];
     const char *point_figures[CXR_POINT_FIGURES]; /* sensitivity, ..., npv, ppv_at_prevalence, npv_at_prevalence */
     double prevalence;                            /* as it was asked for; 0: it was not */
+    int subgroup_count;                           /* those that were asked for, in byte order of their names */
+    cxr_subgroup *subgroups;
 } cxr_metrics;
 
 typedef struct cxr_evaluate_opts {
@@ -509,6 +517,7 @@ typedef struct cxr_evaluate_opts {
     const char *split_file; /* a run's split.csv that decides membership, or NULL        */
     const char *out;        /* folder for metrics.json, predictions.csv, plots (docs/evaluation.md), or NULL */
     double prevalence;      /* of the positive class, where predictive values are asked for too; 0: no     [0, 1) default 0 */
+    const char *by;         /* what subgroups to measure too: a column of data, a CSV; "subtype": by file name; NULL: none */
     bool skip_unreadable;
     cxr_run_opts run;
 } cxr_evaluate_opts;

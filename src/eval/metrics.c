@@ -192,6 +192,11 @@ void cxr_metrics_free(cxr_metrics **m)
         cxr_mem_free((*m)->per_class[f]);
         cxr_mem_free((*m)->per_class_ci95[f]);
     }
+    for (int k = 0; k < (*m)->subgroup_count; k++) {
+        cxr_metrics_free(&(*m)->subgroups[k].figures);
+        cxr_mem_free((*m)->subgroups[k].name);
+    }
+    cxr_mem_free((*m)->subgroups);
     cxr_mem_free((*m)->confusion);
     cxr_mem_free(*m);
     *m = NULL;

@@ -169,7 +169,15 @@ static void subgroups(cxr_page *p)
 {
     cxr_csv csv;
     if (!cxr_page_csv(&csv, p->o->folder, "subgroups.csv")) return;
+    static const char *const columns[] = {"subgroup",    "images",          "positive",
+                                          "sensitivity", "sensitivity_low", "sensitivity_high",
+                                          "specificity", "specificity_low", "specificity_high",
+                                          "auroc",       "auroc_low",       "auroc_high",
+                                          NULL},
+                             *const heads[] = {"Subgroup", "Images", "Positive", "Sensitivity", "from", "to", "Specificity",
+                                               "from",     "to",     "AUROC",    "from",        "to",   NULL};
     cxr_html_markup(&p->html, "<h3 id=\"subgroups\">Subgroups</h3>\n");
+    cxr_page_table(p, &csv, "Figures of each subgroup, with the ends of their 95 % intervals", columns, heads);
     cxr_csv_free(&csv);
 }
 

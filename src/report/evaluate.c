@@ -11,6 +11,7 @@
 #include "report/run.h"
 #include "report/score.h"
 #include "report/shortcut.h"
+#include "report/subgroups.h"
 #include "report/tables.h"
 #include "report/text.h"
 #include <string.h>
@@ -79,6 +80,7 @@ static json_t *evaluation_json(const cxr_evaluate_opts *o, const cxr_model *m, s
     ok &= json_object_set_new(e, "data", cxr_json_text(o->data)) == 0;
     ok &= json_object_set_new(e, "split", json_string(o->split)) == 0;
     ok &= json_object_set_new(e, "images", json_integer((json_int_t)images)) == 0;
+    ok &= json_object_set_new(e, "by", cxr_json_text(o->by)) == 0;
     ok &= json_object_set_new(e, "tta", json_string(cxr_tta_name(o->run.tta))) == 0;
     ok &= json_object_set_new(e, "precision", json_string(cxr_precision_name(o->run.precision))) == 0;
     ok &= json_object_set_new(e, "cxr", json_string(cxr_version())) == 0;
@@ -110,6 +112,7 @@ static cxr_status write_files(const cxr_evaluate_opts *o, const cxr_model *m, co
     if (st == CXR_OK) st = cxr_write_predictions(rows, p, s->groups, m->positive, m->threshold, err);
     if (st == CXR_OK) st = cxr_write_confusion(o->out, p, x, err);
     if (st == CXR_OK) st = cxr_write_curves(o->out, p, x, err);
+    if (st == CXR_OK && o->by != NULL) st = cxr_write_subgroups(o->out, x, err);
     if (st == CXR_OK && two) st = write_two(o->out, p, m->positive, &r, err);
     if (st == CXR_OK) st = cxr_write_metrics(metrics, x, two ? &r : NULL, p->class_names, evaluation_json(o, m, x->n), err);
     cxr_mem_free(metrics);
@@ -141,6 +144,13 @@ static cxr_status open_reading(reading *r, const cxr_model *m, const cxr_evaluat
     return st == CXR_OK ? cxr_match_classes(&r->part, &r->data, m, err) : st;
 }
 
+/* Before the model runs over the images. */
+static cxr_status check_subgroups(const cxr_subset *part, const cxr_model *m, const cxr_evaluate_opts *o, cxr_error *err)
+{
+    const cxr_predictions p = {.n = part->count, .path = part->keys, .label = part->labels};
+    return cxr_subgroups_check(&p, m->positive, o->data, o->by, err);
+}
+
 static void close_reading(reading *r)
 {
     cxr_subset_close(&r->part);
@@ -155,10 +165,13 @@ cxr_status cxr_evaluate(const cxr_model *m, const cxr_evaluate_opts *o, const cx
     reading r;
     cxr_scored scored = {0};
     cxr_status st = open_reading(&r, m, o, err);
+    if (st == CXR_OK && o->by != NULL) st = check_subgroups(&r.part, m, o, err);
     if (st == CXR_OK) st = cxr_score(&scored, m, &r.part, &o->run, o->skip_unreadable, hooks, err);
     if (st == CXR_OK) st = cxr_metrics_compute(out, &scored.all, m->positive, m->threshold, err);
     if (st == CXR_OK) st = cxr_metrics_intervals(*out, &scored.all, scored.groups, o->run.threads, err);
     if (st == CXR_OK) cxr_points_measure(*out, &scored.all, m->rule_out, m->rule_in, o->prevalence);
+    if (st == CXR_OK && o->by != NULL)
+        st = cxr_subgroups_measure(*out, &scored.all, scored.groups, o->data, o->by, o->run.threads, err);
     if (st == CXR_OK) st = cxr_ledger_write(o, m, *out, hooks, err);
     if (st == CXR_OK && o->out != NULL) st = write_files(o, m, &scored, *out, err);
     if (st != CXR_OK) cxr_metrics_free(out);

@@ -424,6 +424,15 @@ cxr_status cxr_evaluate(const cxr_model *m, const cxr_evaluate_opts *o, const cx
         (*out)->ci95[i][1] = i == 5 ? 0.0 / 0.0 : 0.9375;
         (*out)->per_class[i] = m->classes > 2 && i > 0 ? per_class : NULL;
     }
+    static cxr_metrics part;
+    static char name[] = "virus";
+    static cxr_subgroup subgroup = {name, &part};
+    part = **out;
+    if (o->by != NULL) {
+        (void)printf("by=%s\n", o->by);
+        (*out)->subgroup_count = 1;
+        (*out)->subgroups = &subgroup;
+    }
     (*out)->prevalence = o->prevalence;
     (*out)->point_count = m->classes > 2 ? 0 : o->skip_unreadable ? 2 : 1;
     for (int i = 0; i < 2; i++)
