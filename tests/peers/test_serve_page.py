@@ -206,14 +206,18 @@ def check_csv(driver, folder, expected):
     path = os.path.join(folder, "cxr.csv")
     WebDriverWait(driver, PATIENCE).until(lambda _: os.path.exists(path) and os.path.getsize(path) > 0)
     with open(path, newline="", encoding="utf-8") as f:
-        got = {row["path"]: row for row in csv.DictReader(f)}
+        table = csv.DictReader(f)
+        got = {row["path"]: row for row in table}
     os.remove(path)
+    for row in expected.values():
+        assert table.fieldnames[:len(row)] == list(row), table.fieldnames
     assert set(expected) <= set(got), got.keys()
     for name, row in expected.items():
         for key in row:
             if key.startswith("probability_"):
                 assert np.float32(got[name][key]) == np.float32(row[key]), (name, key, got[name][key], row[key])
-        assert (got[name]["prediction"], got[name]["status"]) == (row["prediction"], "ok")
+        for key in ("prediction", "status", "reason"):
+            assert got[name][key] == row[key], (name, key, got[name][key], row[key])
         assert abs(float(got[name]["threshold"]) - 0.4024321585893631) < 1e-9 # nine digits of the file's
     return got
 

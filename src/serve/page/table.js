@@ -75,10 +75,20 @@ export class Table {
     return by ? [...this.items].sort(by) : this.items;
   }
 
+  /* Only rows that change place are moved: the others keep the focus. */
   place() {
-    const focused = document.activeElement?.closest('#rows') ? document.activeElement : null; /* rows that move lose it */
-    byId('rows').replaceChildren(...this.ordered().map(item => item.row));
-    focused?.focus({ preventScroll: true });
+    const body = byId('rows'), focused = document.activeElement;
+    let at = body.firstChild;
+    for (const { row } of this.ordered()) {
+      if (row === at) at = at.nextSibling;
+      else body.insertBefore(row, at);
+    }
+    while (at !== null) {
+      const gone = at;
+      at = at.nextSibling;
+      gone.remove();
+    }
+    if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
     this.placed();
   }
 
@@ -100,10 +110,10 @@ const pathOf = name => /^[=+\-@\t\r]/.test(name) ? `./${name}` : name;
 /* RFC 4180, with the columns of `cxr predict --format csv` first. */
 export function csv(items) {
   const classes = Object.keys(items.find(i => i.answer)?.answer.probabilities ?? {}), orNothing = p => p === null ? '' : number(p);
-  const head = ['path', 'prediction', ...classes.map(c => `probability_${c}`), 'threshold', 'decision', 'status', 'reason', 'model', 'model_id', 'milliseconds'];
+  const head = ['path', 'prediction', ...classes.map(c => `probability_${c}`), 'status', 'reason', 'threshold', 'decision', 'model', 'model_id', 'milliseconds'];
   const lines = items.map(({ name, state, answer: a, error }) => a
-    ? [pathOf(name), a.prediction, ...classes.map(c => number(a.probabilities[c])), orNothing(a.threshold), a.decision, a.status, a.reason, a.model,
+    ? [pathOf(name), a.prediction, ...classes.map(c => number(a.probabilities[c])), a.status, a.reason, orNothing(a.threshold), a.decision, a.model,
        a.modelId, orNothing(a.ms)]
-    : [pathOf(name), '', ...classes.map(() => ''), '', '', state, error ?? '', '', '', '']);
+    : [pathOf(name), '', ...classes.map(() => ''), state, error ?? '', '', '', '', '', '']);
   return [head, ...lines].map(line => line.map(quote).join(',') + '\r\n').join('');
 }
