@@ -118,15 +118,15 @@ def save(folder, pictures):
     return folder
 
 
-def predict(args, paths):
+def predict(args, paths, *options):
     """The rows of `cxr predict`."""
-    out = subprocess.run([args.cxr, "predict", "--model", args.model, "--quiet", "--format", "csv", "-"], check=True,
+    out = subprocess.run([args.cxr, "predict", "--model", args.model, "--quiet", "--format", "csv", *options, "-"], check=True,
                          capture_output=True, text=True, input="\n".join(paths) + "\n")
     return list(csv.DictReader(out.stdout.splitlines()))
 
 
-def row(args, name, paths):
-    rows = predict(args, paths)
+def row(args, name, paths, *options):
+    rows = predict(args, paths, *options)
     away = [r["reason"].split(":")[0] for r in rows if r["status"] == "abstain"]
     reasons = ", ".join(f"{reason} {n}" for reason, n in collections.Counter(away).most_common())
     print(name, len(rows), len(away), reasons, file=sys.stderr)
@@ -141,6 +141,8 @@ def table(args, folder):
     drawn = [Image.open(val[i]).convert("L") for i in np.sort(rng.permutation(len(val))[:CHANGED])]
     yield from ("| what | images | abstained | why |", "| --- | --- | --- | --- |")
     yield row(args, "validation", val)
+    for precision in ("bf16", "int8"):
+        yield row(args, f"validation, `--precision {precision}`", val, "--precision", precision)
     if args.test:
         yield row(args, "test", [path for path, part in split if part == "test"])
     for name, change in CHANGES:
