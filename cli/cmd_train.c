@@ -395,6 +395,9 @@ static const cxr_option options[] = {
      .high = 1024,
      .help = "augment each image in K ways and run the frozen part on each once, not in every epoch; 0: new ways each epoch"},
     CXR_OPTION_DETERMINISTIC(FILLS(opts.deterministic)),
+    {.name = "tensorboard",
+     FILLS(opts.tensorboard),
+     .help = "write what results.csv has also for TensorBoard: tensorboard --logdir runs"},
     CXR_OPTION_QUIET(FILLS(talk.quiet)),
     CXR_OPTION_VERBOSE(FILLS(talk.verbose)),
 };

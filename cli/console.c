@@ -1,5 +1,6 @@
 #include "console.h"
 #include "args.h"
+#include "spark.h"
 #include <langinfo.h>
 #include <pthread.h>
 #include <signal.h>
@@ -197,6 +198,26 @@ static void on_transfer(void *user, uint64_t done, uint64_t total)
     show_progress("fetching", share, tail);
 }
 
+/* The losses of the epochs so far; a run that follows another begins anew. */
+static void show_losses(const cxr_epoch *e)
+{
+    static double train[CXR_SPARK_MOST], val[CXR_SPARK_MOST];
+    static size_t count;
+    char train_line[CXR_SPARK_ROOM], val_line[CXR_SPARK_ROOM];
+    const char *term = getenv("TERM");
+    const bool unicode = console.unicode && term != NULL && strcmp(term, "dumb") != 0;
+    if (e->epoch == 1) count = 0;
+    if (count == CXR_SPARK_MOST) {
+        memmove(train, train + 1, --count * sizeof *train);
+        memmove(val, val + 1, count * sizeof *val);
+    }
+    train[count] = e->train_loss;
+    val[count++] = e->val_loss;
+    cxr_spark(train_line, train, count, unicode);
+    cxr_spark(val_line, val, count, unicode);
+    cxr_say("losses  train %s  val %s", train_line, val_line);
+}
+
 static void on_epoch(void *user, const cxr_epoch *e)
 {
     (void)user;
@@ -204,6 +225,7 @@ static void on_epoch(void *user, const cxr_epoch *e)
     if (console.epochs > 0) (void)snprintf(of, sizeof of, "/%d", console.epochs);
     cxr_say("epoch %d%s  train loss %.4f  val loss %.4f  val accuracy %.2f%%  lr %.3g  %.1f s  %.0f images/s", e->epoch, of,
             e->train_loss, e->val_loss, 100 * e->val_accuracy, e->lr, e->seconds, e->images_per_second);
+    if (console.volume == CXR_VERBOSE) show_losses(e);
 }
 
 /* ---- Signals ---- */

@@ -14,11 +14,12 @@ pkg_check_modules(EXIF REQUIRED IMPORTED_TARGET libexif)
 pkg_check_modules(LAPACKE REQUIRED IMPORTED_TARGET lapacke)
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
 pkg_check_modules(SECCOMP REQUIRED IMPORTED_TARGET libseccomp)
+pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
 pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
 find_library(CSV_LIBRARY csv REQUIRED)
 # oneDNN's threads are GNU OpenMP's: cxr sets the team's size there, whichever compiler builds cxr.
 find_library(GOMP_LIBRARY NAMES gomp libgomp.so.1 REQUIRED PATHS /usr/lib/gcc/x86_64-linux-gnu/12 /usr/lib/x86_64-linux-gnu)
 
 set(CXR_LIBRARIES DNNL::dnnl PkgConfig::TURBOJPEG PkgConfig::SPNG PkgConfig::JANSSON PkgConfig::CAIRO PkgConfig::LIBZIP
-  PkgConfig::EXIF PkgConfig::LAPACKE PkgConfig::SECCOMP PkgConfig::MICROHTTPD PkgConfig::TOMLPLUSPLUS CURL::libcurl
+  PkgConfig::EXIF PkgConfig::ISAL PkgConfig::LAPACKE PkgConfig::SECCOMP PkgConfig::MICROHTTPD PkgConfig::TOMLPLUSPLUS CURL::libcurl
   OpenSSL::Crypto ZLIB::ZLIB ${CSV_LIBRARY} ${GOMP_LIBRARY} stdc++ Threads::Threads m)

@@ -3,7 +3,7 @@
 # prints the command that someone who may can run, and fails.
 set -eu
 packages="build-essential cmake ninja-build pkg-config libdnnl-dev ocl-icd-opencl-dev libturbojpeg0-dev libjpeg62-turbo-dev
-    libspng-dev libjansson-dev libcairo2-dev libzip-dev libexif-dev libcsv-dev libtomlplusplus-dev libcurl4-openssl-dev
+    libspng-dev libjansson-dev libcairo2-dev libzip-dev libexif-dev libcsv-dev libtomlplusplus-dev libisal-dev libcurl4-openssl-dev
     libmicrohttpd-dev liblapacke-dev ca-certificates libssl-dev libseccomp-dev zlib1g-dev"
 case ${1:-} in
 build) ;;

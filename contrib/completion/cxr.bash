@@ -26,7 +26,7 @@ _cxr()
         esac
         ;;
     train)
-        options="--recipe --group-by --val-fraction --train-images --skip-unreadable --max-pixels --size --resize --flip --rotate --crop-scale --brightness --contrast --zoom --gamma --noise --jpeg-quality --erase --arch --weights --allow-missing --head --dropout --freeze --epochs --batch-size --optimizer --lr --layer-decay --schedule --momentum --weight-decay --clip-norm --ema --swa --mixup --cutmix --label-smoothing --teacher --distil --distil-temperature --class-weights --balanced --early-stop --fit --seed --seeds --then-distil --out --name --resume --checkpoint-seconds --device --precision --threads --cache --cache-features --deterministic --quiet --verbose --help"
+        options="--recipe --group-by --val-fraction --train-images --skip-unreadable --max-pixels --size --resize --flip --rotate --crop-scale --brightness --contrast --zoom --gamma --noise --jpeg-quality --erase --arch --weights --allow-missing --head --dropout --freeze --epochs --batch-size --optimizer --lr --layer-decay --schedule --momentum --weight-decay --clip-norm --ema --swa --mixup --cutmix --label-smoothing --teacher --distil --distil-temperature --class-weights --balanced --early-stop --fit --seed --seeds --then-distil --out --name --resume --checkpoint-seconds --device --precision --threads --cache --cache-features --deterministic --tensorboard --quiet --verbose --help"
         case $prev in
         --recipe) kind='word' words="finetune article " ;;
         --group-by) kind='word' ;;

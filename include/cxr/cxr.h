@@ -194,6 +194,7 @@ typedef struct cxr_train_opts {
     const char *cache_dir;     /* folder of cache files, created; NULL: none are kept            default NULL       */
     int cache_features;        /* augmented views whose features are kept; 0 = none      0..1024 default 0          */
     bool deterministic;        /* kernels by a fixed rule, not by timing them                    default false      */
+    bool tensorboard;          /* the epochs also as an event file for TensorBoard               default false      */
     /* where */
     const char *recipe; /* name kept in args.json; sets nothing here                      default "article"  */
     const char *out;    /* run folder, created; refused if it holds a run                 required           */

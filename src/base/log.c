@@ -26,6 +26,13 @@ void cxr_stamp(char out[CXR_STAMP])
     if (gmtime_r(&now, &parts) == NULL || strftime(out, CXR_STAMP, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0) out[0] = '\0';
 }
 
+double cxr_time_of_day(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 double cxr_now(void)
 {
     struct timespec t;

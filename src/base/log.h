@@ -11,6 +11,8 @@ bool cxr_stop_asked(const cxr_hooks *hooks);
 #define CXR_STAMP 32
 void cxr_stamp(char out[CXR_STAMP]);
 
+/* Seconds since 1970. */
+double cxr_time_of_day(void);
 /* Monotonic seconds. */
 double cxr_now(void);
 #endif

@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "report/events.h"
 #include "report/fit.h"
 #include "report/plot.h"
 #include "report/seeds.h"
@@ -122,6 +123,8 @@ static cxr_status save_finished(run *r, cxr_error *err)
     if (st == CXR_OK && between_epochs(s)) st = save_model(r, CXR_RUN_LAST, err);
     if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_RESULTS, cxr_write_results(path, s->history, rows, err));
     if (st == CXR_OK) WITH_PATH(st, r, CXR_RUN_PLOT, cxr_plot_results(path, s->history, rows, err));
+    if (st == CXR_OK && r->trainer->opts->tensorboard)
+        WITH_PATH(st, r, CXR_RUN_EVENTS, cxr_events_write(path, s->history, rows, cxr_time_of_day(), err));
     if (st == CXR_OK) r->unsaved = 0;
     return st;
 }

@@ -6,7 +6,8 @@
 #define CXR_RUN_ARGS       "args.json"
 #define CXR_RUN_SPLIT      "split.csv"
 #define CXR_RUN_RESULTS    "results.csv"
-#define CXR_RUN_PLOT       "results" /* .png and .svg */
+#define CXR_RUN_PLOT       "results"                 /* .png and .svg */
+#define CXR_RUN_EVENTS     "events.out.tfevents.cxr" /* TensorBoard takes a file for its own by the part in the middle */
 #define CXR_RUN_BEST       "weights/best.safetensors"
 #define CXR_RUN_LAST       "weights/last.safetensors"
 #define CXR_RUN_CHECKPOINT "checkpoint.safetensors"

@@ -95,6 +95,7 @@ static const field fields[] = {
     {"cache_dir", TEXT, AT(cache_dir), 0, 0, NULL},
     {"cache_features", INT, AT(cache_features), 0, 1024, NULL},
     {"deterministic", BOOLEAN, AT(deterministic), 0, 1, NULL},
+    {"tensorboard", BOOLEAN, AT(tensorboard), 0, 1, NULL},
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 

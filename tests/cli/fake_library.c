@@ -121,8 +121,8 @@ static void print_train(const cxr_train_opts *o)
     (void)printf("seeds=%d then=%d ", o->seeds, o->then_distil);
     (void)printf("teachers=%d distil=%g temperature=%g\n", o->teacher_count, (double)o->distil, (double)o->distil_temperature);
     for (int i = 0; i < o->teacher_count; i++) (void)printf("teacher=%s\n", o->teachers[i]);
-    (void)printf("precision=%d cache=%d features=%d deterministic=%d\n", (int)o->precision, (int)o->cache, o->cache_features,
-                 o->deterministic);
+    (void)printf("precision=%d cache=%d features=%d deterministic=%d tensorboard=%d\n", (int)o->precision, (int)o->cache,
+                 o->cache_features, o->deterministic, o->tensorboard);
     (void)printf("epochs=%d batch=%d early=%d seed=%llu device=%d threads=%d checkpoint=%g recipe=%s out=%s\n", o->epochs,
                  o->batch_size, o->early_stop, (unsigned long long)o->seed, (int)o->device, o->threads, o->checkpoint_seconds,
                  o->recipe, o->out);
@@ -131,10 +131,11 @@ static void print_train(const cxr_train_opts *o)
 static cxr_status loop(const cxr_hooks *hooks, cxr_train_result *result, cxr_error *err)
 {
     const cxr_progress p = {1, 2, 3, 10, 0.5, 800, 61, 0.03};
-    const cxr_epoch e = {1, 0.5, 0.4, 0.9, 1e-4, 2, 800};
+    const cxr_epoch e = {1, 0.5, 0.4, 0.9, 1e-4, 2, 800}, next = {2, 0.25, 0.6, 0.9, 1e-4, 2, 800};
     talk(hooks);
     hooks->progress(hooks->user, &p);
     hooks->epoch(hooks->user, &e);
+    hooks->epoch(hooks->user, &next);
     *result = (cxr_train_result){.epochs_done = 2, .best_epoch = 1, .best_val_loss = 0.4, .best_val_accuracy = 0.9};
     if (stopped(hooks)) return cxr_fail(err, CXR_ESTOPPED, "stopped; a checkpoint is saved");
     return outcome(err);

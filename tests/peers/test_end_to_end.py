@@ -74,6 +74,23 @@ def check_probabilities(program, model, folder, tta):
     assert len(rows) > 0 and gap <= PROBABILITY_GAP
 
 
+def column(rows, name):
+    return np.array([float(r[name]) for r in rows])
+
+
+def check_curves(out, y, p):
+    """roc.csv and pr.csv go by falling threshold."""
+    with open(os.path.join(out, "roc.csv")) as f:
+        rows = list(csv.DictReader(f))
+    for name, want in zip(("fpr", "tpr", "threshold"), sk.roc_curve(y, p, drop_intermediate=False)):
+        np.testing.assert_allclose(column(rows, name), want, rtol=0, atol=FIGURE_GAP)
+    with open(os.path.join(out, "pr.csv")) as f:
+        rows = list(csv.DictReader(f))
+    precision, recall, _ = sk.precision_recall_curve(y, p)
+    np.testing.assert_allclose(column(rows, "precision"), precision[::-1], rtol=0, atol=FIGURE_GAP)
+    np.testing.assert_allclose(column(rows, "recall"), recall[::-1], rtol=0, atol=FIGURE_GAP)
+
+
 def check_figures(out):
     with open(os.path.join(out, "metrics.json")) as f:
         m = json.load(f)
@@ -99,6 +116,7 @@ def check_figures(out):
     for name, value in want.items():
         assert abs(m[name]["value"] - value) <= FIGURE_GAP, (name, m[name], value)
         assert m[name]["ci95"] is None or m[name]["ci95"][0] <= value <= m[name]["ci95"][1], (name, m[name])
+    check_curves(out, y, p)
     assert m["n"] == len(rows) and m["confusion"] == sk.confusion_matrix(y, d).tolist()
     print(" ".join(f"{k} {v:.4f}" for k, v in want.items()))
 
