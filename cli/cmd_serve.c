@@ -1,12 +1,14 @@
 /* cxr serve: answers over HTTP until it is told to stop. */
 #include "shared.h"
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define MOST_HOSTS 64
+#define MOST_HOSTS  64
+#define LARGE_BLOCK (4 << 20) /* bytes; such blocks go back to the system when freed, and a reload leaves no holes */
 
 typedef struct serve_args {
     cxr_serve_opts opts;
@@ -193,6 +195,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), false);
     cxr_console_catch_signals();
     (void)sigaction(SIGHUP, &hangup, NULL);
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
     (void)signal(SIGPIPE, SIG_IGN); /* of whoever reads the log, too: the server goes on */
     cxr_status st = name_models(a, err);
     if (st == CXR_OK) st = cxr_serve(&a->opts, hooks, err);

@@ -11,6 +11,7 @@
 
 #define URI_MOST    ((size_t)8 << 10)
 #define FIELDS_MOST 100
+#define SPACES_MOST 8                 /* before a value */
 #define PIECES_MOST ((size_t)1 << 17) /* chunks of a body, each of which costs more than its bytes */
 
 typedef enum MHD_Result answer;
@@ -47,9 +48,11 @@ typedef struct fields {
 static answer count_field(void *ctx, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     fields *f = ctx;
+    const size_t len = strlen(name), span = value != NULL ? (size_t)((uintptr_t)value - (uintptr_t)name) : len + 1;
     (void)kind;
     f->count++;
-    f->bytes += strlen(name) + (value != NULL ? strlen(value) : 0) + 4; /* ": " and the line's end */
+    f->bytes += span + (value != NULL ? strlen(value) : 0) + 2; /* the line's end */
+    f->odd |= span <= len || span > len + 1 + SPACES_MOST;
     f->hosts += strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0;
     f->lengths += strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0;
     f->encodings += strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0;
@@ -58,13 +61,14 @@ static answer count_field(void *ctx, enum MHD_ValueKind kind, const char *name, 
     return MHD_YES;
 }
 
-/* What the headers take when each line ends as it must and a value has one space before it at most. The daemon's strings end at a
- * NUL, and it takes a bare LF and a folded line: what it does not show is seen in the sizes. */
+/* Whether the headers took what they take when each line ends in CR LF. The daemon's strings end at a NUL, and it takes a bare LF and
+ * a folded line: what it does not show is seen in the sizes. A field's name and value are where they came in, one after the other,
+ * so that spaces between them are counted; of a folded line they are not, and the field is odd. */
 static bool sizes_agree(const cxr_request *r, const fields *f)
 {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    const size_t line = strlen(r->method) + 1 + strlen(r->uri) + sizeof " HTTP/1.1\r\n" - 1, most = line + f->bytes + 2;
-    return info == NULL || (info->header_size <= most && info->header_size + (size_t)f->count >= most);
+    const size_t line = strlen(r->method) + 1 + strlen(r->uri) + sizeof " HTTP/1.1\r\n" - 1;
+    return info == NULL || info->header_size == line + f->bytes + 2;
 }
 
 /* A length in digits alone; false: it is none. */

@@ -5,6 +5,7 @@
 #include "serve/server.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -89,6 +90,16 @@ cxr_status cxr_http_start(cxr_server *s, cxr_error *err)
                     s->guard.tls ? ": certificate and key must be PEM and belong together" : "");
 }
 
+/* From now on a SYN is dropped, so that no connection can begin between the last one taken and the socket's end; its sender tries
+ * again and is refused, which loses no request. The filter sees the TCP header, whose byte 13 has the flags. */
+static void let_none_begin(int fd)
+{
+    struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13), BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 2, 0, 1),
+                                 BPF_STMT(BPF_RET | BPF_K, 0), BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)};
+    const struct sock_fprog program = {sizeof code / sizeof *code, code};
+    (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
 /* Connections that clients see as open but nobody has taken yet would be reset with the socket, and their requests lost. */
 static void take_waiting(cxr_server *s)
 {
@@ -110,6 +121,9 @@ void cxr_http_drain(cxr_server *s, double seconds)
     if (s->daemon == NULL) return;
     atomic_store(&s->draining, true);
     if (MHD_quiesce_daemon(s->daemon) == MHD_INVALID_SOCKET) return;
+    let_none_begin(s->socket);
+    take_waiting(s);
+    (void)nanosleep(&nap, NULL); /* a handshake that was under way ends */
     take_waiting(s);
     (void)close(s->socket);
     s->socket = -1;

@@ -162,7 +162,7 @@ int main(void)
         cmocka_unit_test(models_are_loaded_again),        cmocka_unit_test(it_ends_well),
         cmocka_unit_test(without_it_that_is_said),
     };
-#ifdef __SANITIZE_ADDRESS__
+#ifdef CXR_SANITIZED
     (void)setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* they are looked for by tracing the process, which is refused */
 #endif
     (void)signal(SIGPIPE, SIG_IGN);

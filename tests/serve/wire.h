@@ -22,8 +22,8 @@
 #define WIRE_REPLY_SECONDS 30
 #define WIRE_NO_REPLY      0.2 /* to wait for a reply that need not come */
 
-/* Leaks are looked for by tracing the process, which the sandbox refuses. */
-#ifdef __SANITIZE_ADDRESS__
+/* Sanitizers trace the process to find leaks, and start a thread of their own: neither goes with the sandbox. */
+#ifdef CXR_SANITIZED
 #define WIRE_MODE "--no-sandbox"
 #else
 #define WIRE_MODE "--verbose"
