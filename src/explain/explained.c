@@ -13,7 +13,7 @@ static cxr_status make_folder_of(const char *path, cxr_error *err)
 {
     char *folder = cxr_mem_printf("%.*s", (int)(cxr_path_name(path) - path - 1), path);
     if (folder == NULL) return cxr_mem_fail(err, path);
-    const cxr_status st = cxr_make_folders(folder, err);
+    const cxr_status st = cxr_path_is_folder(folder) ? CXR_OK : cxr_make_folders(folder, err);
     cxr_mem_free(folder);
     return st;
 }

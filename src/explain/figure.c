@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#define PANEL  256.0 /* of an image, its longer side, as large as the PNG has it: drawing must keep up with predicting */
+#define PANEL  224.0 /* of an image, its longer side, as large as the PNG has it: drawing must keep up with predicting */
 #define EDGE   24.0
 #define GAP    16.0
 #define HEAD   52.0 /* title and subtitle */

@@ -191,7 +191,8 @@ static void near(double a, double b)
     assert_true(isnan(a) ? isnan(b) : fabs(a - b) < 0.02); /* of ranks of four cells, where rounding decides a tie */
 }
 
-/* What is measured does not depend on the batch; an image of noise has no lungs, so that its map is never beyond doubt. */
+/* What is measured does not depend on the batch; an image of noise has no lungs. The network has its random start,
+ * by the seed that the test with random weights takes. */
 static void test_check_and_curves(void **state)
 {
     (void)state;
@@ -215,7 +216,7 @@ static void test_check_and_curves(void **state)
         if (i == 1)
             assert_true(e->status != CXR_OK && e->trust == CXR_TRUST_UNKNOWN && isnan(e->deletion));
         else
-            assert_true(isnan(e->lungs) && e->trust > CXR_TRUST_YES && e->why != NULL && e->deletion > 0.0);
+            assert_true(isnan(e->lungs) && fabs(e->randomised - 1.0) < 1e-6 && e->trust == CXR_TRUST_NO && e->deletion > 0.0);
     }
     o.method = CXR_OCCLUSION;
     o.curves = false;
