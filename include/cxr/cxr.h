@@ -435,7 +435,7 @@ typedef struct cxr_explain_opts {
     const char *layer;         /* "layer1".."layer4": of whose values the map is made    default "layer4"  */
     const char *class_name;    /* what the map is to explain; NULL: the predicted class  default NULL      */
     const char *out;           /* folder of the images' figures and maps, created; NULL: none is written   */
-    bool check;                /* ask whether each map can be trusted; some 15 times as long  default false */
+    bool check;                /* ask whether each map can be trusted; some 20 times as long  default false */
     bool curves;               /* deletion and insertion curves; some 30 times as long   default false     */
     cxr_run_opts run;          /* its tta is ignored; gradients are f32 whatever the precision             */
 } cxr_explain_opts;
