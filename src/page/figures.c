@@ -161,6 +161,12 @@ static void calibration(cxr_page *p)
                     "Brier score %s, calibration error %s. Probabilities are divided by the temperature %.3f, "
                     "fitted on validation images.</p>\n",
                     cxr_page_figure_text(p, "brier", text), cxr_page_figure_text(p, "ece", ece), p->model->temperature);
+    const json_t *c = json_object_get(p->metrics, "calibration");
+    cxr_html_markup(&p->html,
+                    "<p>Logistic recalibration: slope %s, 1 where probabilities are neither too extreme nor too timid; "
+                    "intercept %s, 0 where they are neither too high nor too low on the whole.</p>\n",
+                    cxr_page_number_text(json_object_get(c, "slope"), text),
+                    cxr_page_number_text(json_object_get(c, "intercept"), ece));
     cxr_page_plot(p, p->o->folder, "calibration", "Reliability diagram: observed share of positives against the probability.");
     cxr_csv_free(&bins);
 }
