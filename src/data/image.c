@@ -122,16 +122,24 @@ static double spread(const uint32_t count[256])
     return n > 0.0 ? distance / n : 0.0;
 }
 
+cxr_status cxr_image_decode_coloured(cxr_image *out, double *colour, const void *data, size_t len, const char *name,
+                                     const cxr_preprocess *target, const cxr_limits *lim, cxr_error *err)
+{
+    cxr_chroma chroma = {0};
+    const cxr_status st = decode_upright(out, NULL, &(cxr_source){data, len, name, target, lim, &chroma}, err);
+    *colour = spread(chroma.count[0]) + spread(chroma.count[1]);
+    return st;
+}
+
 cxr_status cxr_image_load_coloured(cxr_image *out, double *colour, const char *path, const cxr_preprocess *target,
                                    const cxr_limits *lim, cxr_error *err)
 {
-    cxr_chroma chroma = {0};
     cxr_buf file;
     *out = (cxr_image){0};
+    *colour = 0.0;
     cxr_status st = cxr_buf_read(&file, path, lim->max_bytes, err);
-    if (st == CXR_OK) st = decode_upright(out, NULL, &(cxr_source){file.data, file.len, path, target, lim, &chroma}, err);
+    if (st == CXR_OK) st = cxr_image_decode_coloured(out, colour, file.data, file.len, path, target, lim, err);
     cxr_buf_free(&file);
-    *colour = spread(chroma.count[0]) + spread(chroma.count[1]);
     return st;
 }
 

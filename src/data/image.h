@@ -36,6 +36,9 @@ CXR_MUST_CHECK cxr_status cxr_image_load(cxr_image *out, const char *path, const
                                          cxr_error *err);
 /* The same picture, and how coloured it is: the mean distance of Cb from its mean, plus that of Cr, in grey levels. 0 where there
  * is no colour or one even tint, 6 and more in photographs. Of a JPEG it costs the decoding of chroma. */
+CXR_MUST_CHECK cxr_status cxr_image_decode_coloured(cxr_image *out, double *colour, const void *data, size_t len,
+                                                    const char *name, const cxr_preprocess *target, const cxr_limits *lim,
+                                                    cxr_error *err);
 CXR_MUST_CHECK cxr_status cxr_image_load_coloured(cxr_image *out, double *colour, const char *path,
                                                   const cxr_preprocess *target, const cxr_limits *lim, cxr_error *err);
 /* The image so large that its longer side is `side` pixels: for people to look at. */

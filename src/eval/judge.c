@@ -99,6 +99,13 @@ static void explain(cxr_judgement *v, const cxr_look *look, const cxr_bounds *b,
     }
 }
 
+bool cxr_has_scope(const cxr_model *m)
+{
+    for (; m != NULL; m = m->next)
+        if (m->scope != NULL) return true;
+    return false;
+}
+
 void cxr_judge(cxr_judgement *out, const cxr_model *m, const cxr_look *look, const float *features)
 {
     cxr_bounds bounds;

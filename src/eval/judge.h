@@ -37,6 +37,9 @@ typedef struct cxr_judgement {
     char text[160]; /* why, when oddity is not CXR_ODD_NOTHING; a sentence without its stop */
 } cxr_judgement;
 
+/* Whether a member has a scope, so that features are asked for. */
+bool cxr_has_scope(const cxr_model *m);
+
 /* Of models joined the first that has a scope judges the picture. One without looks at the first four by default bounds.
  * features: of each member in turn; unused, and may be NULL, where no member has a scope. */
 void cxr_judge(cxr_judgement *out, const cxr_model *m, const cxr_look *look, const float *features);

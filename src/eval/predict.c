@@ -98,17 +98,10 @@ static cxr_status write_row(void *user, const cxr_seen *seen)
     return CXR_OK;
 }
 
-static bool has_scope(const cxr_model *m)
-{
-    for (; m != NULL; m = m->next)
-        if (m->scope != NULL) return true;
-    return false;
-}
-
 cxr_status cxr_predict(const cxr_model *model, const char *const *paths, size_t count, const cxr_run_opts *opts,
                        const cxr_hooks *hooks, void (*row)(void *user, const cxr_prediction *p), void *user, cxr_error *err)
 {
-    cxr_pass want = {.probabilities = true, .features = has_scope(model), .looks = true};
+    cxr_pass want = {.probabilities = true, .features = cxr_has_scope(model), .looks = true};
     cxr_files files;
     cxr_status st = choose_views(&want, opts->tta, err);
     if (st == CXR_OK) st = cxr_files_list(&files, paths, count, err);

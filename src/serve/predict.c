@@ -1,6 +1,7 @@
 /* POST /predict and /explain: image files as the body, or several in a form. */
 #include "base/mem.h"
 #include "serve/server.h"
+#include <math.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,8 +149,10 @@ static json_t *answer_json(const cxr_job *j)
         (void)json_object_set_new(a, "threshold", json_real(m->threshold));
         (void)json_object_set_new(a, "decision", json_string(j->predicted == m->positive ? "positive" : "negative"));
     }
-    (void)json_object_set_new(a, "status", json_string("ok"));
-    (void)json_object_set_new(a, "reason", json_null());
+    const bool abstains = j->judgement.oddity != CXR_ODD_NOTHING;
+    (void)json_object_set_new(a, "status", json_string(abstains ? "abstain" : "ok"));
+    (void)json_object_set_new(a, "reason", abstains ? json_string(j->judgement.text) : json_null());
+    if (!isnan(j->judgement.novelty)) (void)json_object_set_new(a, "novelty", json_real(j->judgement.novelty));
     (void)json_object_set_new(a, "model", json_string(j->served->name));
     (void)json_object_set_new(a, "model_id", json_string(j->served->id));
     (void)json_object_set_new(a, "timing", timing_json(j));

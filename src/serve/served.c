@@ -1,6 +1,7 @@
 #include "serve/served.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "eval/judge.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +37,8 @@ static cxr_status warm_up(cxr_desk *b, cxr_error *err)
 
 static cxr_status desk_open(cxr_desk *b, const cxr_model *m, const cxr_run_opts *run, cxr_error *err)
 {
-    const cxr_engine_opts eo = {.probabilities = true, .images = run->batch_size, .views = 1, .threads = 1};
+    const cxr_engine_opts eo = {
+        .probabilities = true, .features = cxr_has_scope(m), .images = run->batch_size, .views = 1, .threads = 1};
     const size_t side = (size_t)m->preprocess.size;
     cxr_status st = cxr_engine_open(&b->engine, m, &eo, run, err);
     if (st != CXR_OK) return st;

@@ -90,26 +90,31 @@ static cxr_job *take(cxr_crew *c, int *count)
 
 /* ---- Answers ---- */
 
-static cxr_status to_pixels(uint8_t *out, const cxr_job *j, const cxr_limits *limits, cxr_error *err)
+static cxr_status to_pixels(uint8_t *out, cxr_job *j, const cxr_limits *limits, cxr_error *err)
 {
     const cxr_preprocess *pre = &j->served->model->preprocess;
     const size_t bytes = (size_t)pre->size * (size_t)pre->size;
     if (j->is_pixels) {
         memcpy(out, j->bytes, bytes);
-        return CXR_OK;
+        return cxr_look_at(&j->look, &(cxr_image){out, pre->size, pre->size}, 0.0, err);
     }
     cxr_image img = {0};
-    cxr_status st = cxr_image_decode(&img, j->bytes, j->len, THE_IMAGE, pre, limits, err);
+    double colour;
+    cxr_status st = cxr_image_decode_coloured(&img, &colour, j->bytes, j->len, THE_IMAGE, pre, limits, err);
+    if (st == CXR_OK) st = cxr_look_at(&j->look, &img, colour, err);
     if (st == CXR_OK) st = cxr_image_to_input(out, &img, pre, NULL, 0, err);
     cxr_image_free(&img);
     return st;
 }
 
-static void decide(cxr_job *j, const float *probabilities)
+/* By row `row` of the engine's last run. */
+static void decide(cxr_job *j, const cxr_engine *e, int row)
 {
     const cxr_model *m = j->served->model;
+    const float *probabilities = e->probabilities + (size_t)row * (size_t)m->class_count;
     memcpy(j->probabilities, probabilities, (size_t)m->class_count * sizeof *probabilities);
     j->predicted = cxr_decide(probabilities, m->class_count, m->positive, m->threshold);
+    cxr_judge(&j->judgement, m, &j->look, e->o.features ? e->features + (size_t)row * e->width : NULL);
 }
 
 static void predict(const cxr_hand *h, cxr_job *chain)
@@ -133,7 +138,7 @@ static void predict(const cxr_hand *h, cxr_job *chain)
         if (j->error.status != CXR_OK) continue;
         j->error.status = st;
         if (st == CXR_OK) j->error.status = cxr_engine_check(&b->engine, row, &j->error);
-        if (j->error.status == CXR_OK) decide(j, b->engine.probabilities + row * chain->served->model->class_count);
+        if (j->error.status == CXR_OK) decide(j, &b->engine, row);
         j->batch = n;
         j->compute_seconds = seconds;
         row++;
@@ -156,7 +161,7 @@ static cxr_status explain(const cxr_hand *h, cxr_job *j, cxr_error *err)
     cxr_status st = cxr_engine_run(&b->engine, 1, b->pixels, err);
     if (st == CXR_OK) st = cxr_engine_check(&b->engine, 0, err);
     if (st != CXR_OK) return st;
-    decide(j, b->engine.probabilities);
+    decide(j, &b->engine, 0);
     if (j->explained < 0) j->explained = j->predicted;
     st = cxr_probe_run(p, 1, b->pixels, err);
     if (st == CXR_OK) st = cxr_probe_gradients(p, &j->explained, err);

@@ -3,6 +3,7 @@
 #ifndef CXR_SERVE_WORK_H
 #define CXR_SERVE_WORK_H
 #include "base/file.h"
+#include "eval/judge.h"
 #include "serve/served.h"
 #include <pthread.h>
 
@@ -23,6 +24,8 @@ typedef struct cxr_job {
     cxr_error error;      /* status CXR_OK, or why there is no answer */
     float *probabilities; /* classes of them; room given by the owner */
     int predicted, batch; /* class; images of its micro-batch */
+    cxr_look look;
+    cxr_judgement judgement; /* whether the answer means anything */
     double put_at, queue_seconds, decode_seconds, compute_seconds;
     float *map; /* width x height: cxr_mem_free() */
     int map_width, map_height;

@@ -1,6 +1,7 @@
 /* A server and its clients: what it answers is what cxr_predict() says of the same image, bit for bit, however it is asked. */
 #include "serve/server.h"
 #include <jansson.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -13,6 +14,9 @@ static test_server server;
 typedef struct known {
     float p[2];
     int predicted;
+    bool abstain;
+    char reason[160];
+    double novelty;
 } known;
 
 static void take(void *user, const cxr_prediction *p)
@@ -20,6 +24,9 @@ static void take(void *user, const cxr_prediction *p)
     known *k = user;
     assert_int_equal(p->status, CXR_OK);
     k->predicted = p->predicted;
+    k->abstain = p->abstain;
+    k->novelty = p->novelty;
+    (void)snprintf(k->reason, sizeof k->reason, "%s", p->reason);
     memcpy(k->p, p->probabilities, sizeof k->p);
 }
 
@@ -67,7 +74,13 @@ static void check_prediction(const json_t *a, const known *k)
     static const char *const classes[] = {"A", "B"};
     assert_string_equal(json_string_value(json_object_get(a, "prediction")), classes[k->predicted]);
     assert_string_equal(json_string_value(json_object_get(a, "decision")), k->predicted == 1 ? "positive" : "negative");
-    assert_string_equal(json_string_value(json_object_get(a, "status")), "ok");
+    assert_string_equal(json_string_value(json_object_get(a, "status")), k->abstain ? "abstain" : "ok");
+    const json_t *reason = json_object_get(a, "reason"), *novelty = json_object_get(a, "novelty");
+    if (k->abstain)
+        assert_string_equal(json_string_value(reason), k->reason);
+    else
+        assert_true(json_is_null(reason));
+    assert_true(isnan(k->novelty) ? novelty == NULL : fabs(json_real_value(novelty) / k->novelty - 1.0) < 1e-8);
     for (int i = 0; i < 2; i++) {
         const float p = (float)json_real_value(json_object_get(json_object_get(a, "probabilities"), classes[i]));
         assert_memory_equal(&p, &k->p[i], sizeof p);
@@ -99,6 +112,7 @@ static void a_model_is_asked_by_its_name(void **state)
     (void)state;
     const char *path = image(0, 0);
     const known k = predict("other.safetensors", path, 1);
+    assert_true(k.abstain && k.novelty > 1.0);
     cxr_buf file = file_of(path);
     reply r = ask(&server, "/predict?model=other", file.data, file.len, NULL);
     assert_int_equal(r.code, 200);
