@@ -5,6 +5,7 @@
 #include <cairo.h>
 #include <csv.h>
 #include <curl/curl.h>
+#include <isa-l.h>
 #include <jansson.h>
 #include <microhttpd.h>
 #include <openssl/crypto.h>
@@ -41,6 +42,7 @@ static void add_libraries(void)
     add("onednn %s\n", onednn);
     add("libjpeg-turbo %s\n", TEXT_OF(LIBJPEG_TURBO_VERSION));
     add("libspng %s\n", spng_version_string());
+    add("ISA-L %d.%d.%d\n", ISAL_MAJOR_VERSION, ISAL_MINOR_VERSION, ISAL_PATCH_VERSION);
     add("libzip %s\n", zip_libzip_version());
     add("libcsv %d.%d.%d\n", CSV_MAJOR, CSV_MINOR, CSV_RELEASE);
     add("jansson %s\n", jansson_version_str());
