@@ -24,9 +24,11 @@
 
 /* Sanitizers trace the process to find leaks, and start a thread of their own: neither goes with the sandbox. */
 #ifdef CXR_SANITIZED
-#define WIRE_MODE "--no-sandbox"
+#define WIRE_MODE          "--no-sandbox"
+#define WIRE_COUNTS_MEMORY false /* what was freed is kept for a while; leaks are told at the end */
 #else
-#define WIRE_MODE "--verbose"
+#define WIRE_MODE          "--verbose"
+#define WIRE_COUNTS_MEMORY true
 #endif
 
 typedef struct wire_server {
@@ -85,7 +87,10 @@ static inline int wire_port(const wire_server *s)
     cxr_buf log = wire_log(s);
     const char *at = log.len > 0 ? memmem(log.data, log.len, mark, sizeof mark - 1) : NULL;
     const char *end = at != NULL ? memchr(at, '\n', log.len - (size_t)(at - (const char *)log.data)) : NULL;
-    const int port = end != NULL ? atoi(at + sizeof mark - 1) : 0;
+    int port = 0;
+    for (const char *digit = end != NULL ? at + sizeof mark - 1 : NULL;
+         digit != NULL && digit < end && *digit >= '0' && *digit <= '9'; digit++)
+        port = 10 * port + (*digit - '0');
     cxr_buf_free(&log);
     return port;
 }
