@@ -2,6 +2,7 @@
  * paths in its receipt only names are told. */
 #include "base/file.h"
 #include "model/parts.h"
+#include <math.h>
 #include "serve/server.h"
 
 static json_t *training_json(const char *receipt)
@@ -24,5 +25,7 @@ void cxr_card_add(json_t *parameters, const cxr_model *m)
     (void)json_object_set_new(parameters, "rule", json_string(cxr_rule_names[m->preprocess.rule]));
     (void)json_object_set_new(parameters, "temperature", json_real(m->temperature));
     (void)json_object_set_new(parameters, "calibrated", json_boolean(m->temperature != 1.0));
+    if (isfinite(m->rule_out)) (void)json_object_set_new(parameters, "rule_out", json_real(m->rule_out));
+    if (isfinite(m->rule_in)) (void)json_object_set_new(parameters, "rule_in", json_real(m->rule_in));
     (void)json_object_set_new(parameters, "training", training_json(m->receipt));
 }

@@ -16,7 +16,8 @@ export function fillCard(m) {
     make('p', '', 'For research and teaching. Not a medical device: never the basis of a clinical decision.'),
     pairs([
       ['Model', m.name], ['Fingerprint', m.id], ['Network', m.arch], ['Classes', m.classes.join(', ')], ['Positive class', m.positive],
-      ['Threshold', digits(m.threshold)], ['Temperature', m.calibrated ? digits(m.temperature) : 'not calibrated'],
+      ['Threshold', digits(m.threshold)],
+      ['Rules out below', digits(m.rule_out)], ['Rules in from', digits(m.rule_in)], ['Temperature', m.calibrated ? digits(m.temperature) : 'not calibrated'],
       ['Sees', `${m.size} × ${m.size} pixels, ${m.rule}`],
     ]),
     make('h3', '', 'How it was made'),

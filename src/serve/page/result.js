@@ -95,7 +95,7 @@ function side(answer) {
 export function spoken(item) {
   if (item.state === 'failed') return `${item.name}: ${item.error}`;
   const a = item.answer;
-  return a.status !== 'ok' ? `${item.name}: the model abstains. ${a.reason}` : `${item.name}: ${a.prediction}. ${side(a)}`;
+  return a.status !== 'ok' ? `${item.name}: the model abstains: ${a.reason}.` : `${item.name}: ${a.prediction}. ${side(a)}`;
 }
 
 const headOf = { waiting: 'Waiting', working: 'Reading the image', cancelled: 'Cancelled' };
@@ -106,7 +106,7 @@ function showAnswer(item, calibrated) {
   const a = item.answer, kind = kindOf(a);
   byId('verdict').className = kind;
   byId('verdict').textContent = kind === 'none' ? 'No answer' : a.prediction;
-  byId('verdict-words').textContent = kind === 'none' ? `The model abstains: ${a.reason}` : side(a);
+  byId('verdict-words').textContent = kind === 'none' ? `The model abstains: ${a.reason}.` : side(a);
   byId('answer').classList.toggle('withheld', kind === 'none');
   byId('scale').replaceChildren(a.positive === null ? manyClassScale(a) : twoClassScale(a));
   showMeaning(a, calibrated);

@@ -8,12 +8,12 @@ const PLASMA = [[13, 8, 135], [92, 1, 166], [156, 23, 158], [203, 71, 120], [237
 
 const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 
-/* The greys of an image file, turned as its EXIF orientation says: as the server decodes it. */
+/* The greys of an image file as the server decodes it: turned as its EXIF orientation says, and what is transparent over black. */
 export async function decode(file) {
   const bitmap = await createImageBitmap(file, { imageOrientation: 'from-image', colorSpaceConversion: 'none' });
   const scale = Math.min(1, SIDE_MOST / Math.max(bitmap.width, bitmap.height));
   const width = Math.max(1, Math.round(bitmap.width * scale)), height = Math.max(1, Math.round(bitmap.height * scale));
-  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+  const context = new OffscreenCanvas(width, height).getContext('2d', { alpha: false, willReadFrequently: true });
   context.drawImage(bitmap, 0, 0, width, height);
   const rgba = context.getImageData(0, 0, width, height).data, grey = new Uint8Array(width * height);
   for (let i = 0, p = 0; i < grey.length; i++, p += 4) grey[i] = (77 * rgba[p] + 150 * rgba[p + 1] + 29 * rgba[p + 2]) >> 8;
