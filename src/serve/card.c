@@ -2,8 +2,8 @@
  * paths in its receipt only names are told. */
 #include "base/file.h"
 #include "model/parts.h"
-#include <math.h>
 #include "serve/server.h"
+#include <math.h>
 
 static json_t *training_json(const char *receipt)
 {
