@@ -9,7 +9,7 @@
 #define SIDE     176 /* pixels of a picture's longer side */
 #define QUALITY  80
 #define PICTURED 24 /* findings of a check that are shown with pictures */
-#define TOGETHER 6  /* pictures of one finding */
+#define TOGETHER 6  /* pictures of one finding: the first and the last, which are of the splits that it is in */
 
 static const char *verdict_class(cxr_verdict v)
 {
@@ -155,7 +155,8 @@ static void gallery(cxr_html *h, const cxr_result *r, const cxr_checked *c)
     for (size_t i = 0; i < c->count && i < PICTURED; i++) {
         const cxr_finding *f = &c->findings[i];
         cxr_html_markup(h, f->count > 1 ? "<li><div class=\"pair\">" : "<li><div>");
-        for (size_t k = 0; k < f->count && k < TOGETHER; k++) show_picture(h, r, f->images[k]);
+        for (size_t k = 0; k < f->count; k++)
+            if (k < TOGETHER / 2 || k + TOGETHER / 2 >= f->count) show_picture(h, r, f->images[k]);
         cxr_html_markup(h, "</div>");
         caption(h, r, f);
         cxr_html_markup(h, "</li>\n");

@@ -171,6 +171,17 @@ static void invert(cxr_image *img)
     for (int p = 0; p < img->width * img->height; p++) img->pixels[p] = (uint8_t)(255 - img->pixels[p]);
 }
 
+/* A quarter to the left. */
+static void save_turned(const char *from, const char *to)
+{
+    cxr_image img = load(from), out;
+    assert_int_equal(cxr_image_new(&out, img.height, img.width, NULL), CXR_OK);
+    for (int y = 0; y < out.height; y++)
+        for (int x = 0; x < out.width; x++) out.pixels[y * out.width + x] = img.pixels[x * img.width + img.width - 1 - y];
+    cxr_image_free(&img);
+    save(&out, to);
+}
+
 static void suspects_are_found(void **state)
 {
     (void)state;
@@ -180,13 +191,15 @@ static void suspects_are_found(void **state)
     img = load("data/train/NORMAL/IM-0002-0001.jpeg");
     assert_int_equal(cxr_image_rotate(&img, 180.0f, NULL), CXR_OK);
     save(&img, "data/train/NORMAL/IM-0912-0001.jpeg");
+    save_turned("data/train/NORMAL/IM-0003-0001.jpeg", "data/train/NORMAL/IM-0914-0001.jpeg");
     assert_int_equal(cxr_image_new(&img, 90, 90, NULL), CXR_OK);
     memset(img.pixels, 90, 90 * 90);
     save(&img, "data/train/NORMAL/IM-0913-0001.jpeg");
     cxr_inspection *i = inspect("data", NULL);
     const cxr_data_check *c = check(i, "suspects");
     assert_int_equal(c->verdict, CXR_VERDICT_LOOK);
-    assert_int_equal(c->line_count, 2);
+    assert_int_equal(c->line_count, 3);
+    assert_true(tells(c, "IM-0914", "turned a quarter to the left"));
     assert_true(tells(c, "IM-0911", "inverted"));
     assert_true(tells(c, "IM-0912", "upside down"));
     c = check(i, "blank");
@@ -197,6 +210,7 @@ static void suspects_are_found(void **state)
     assert_int_equal(remove(in_root("data/train/NORMAL/IM-0911-0001.jpeg")), 0);
     assert_int_equal(remove(in_root("data/train/NORMAL/IM-0912-0001.jpeg")), 0);
     assert_int_equal(remove(in_root("data/train/NORMAL/IM-0913-0001.jpeg")), 0);
+    assert_int_equal(remove(in_root("data/train/NORMAL/IM-0914-0001.jpeg")), 0);
 }
 
 static void fixture(const char *name, const char *to)
