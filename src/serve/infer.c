@@ -1,7 +1,7 @@
 /* POST /v2/models/{m}/infer: the Open Inference Protocol, version 2, with the binary tensor extension
  * (https://kserve.github.io/website, "V2 Inference Protocol"; Triton's "Binary Tensor Data Extension"). One input: `image`, BYTES
  * [n], image files; or `pixels`, UINT8 [n, 1, side, side], what the network sees. Outputs: `probabilities`, FP32 [n, classes], and
- * `prediction`, BYTES [n], the class. */
+ * `prediction`, the class, `status`, ok or abstain, and `reason`, why, BYTES [n]. */
 #include "base/mem.h"
 #include "serve/server.h"
 #include <errno.h>
@@ -13,9 +13,9 @@
 
 #define ID_ROOM 129
 
-enum { PROBABILITIES, PREDICTION, OUTPUTS };
-static const char *const output_names[OUTPUTS] = {"probabilities", "prediction"};
-static const char *const output_types[OUTPUTS] = {"FP32", "BYTES"};
+enum { PROBABILITIES, PREDICTION, STATUS, REASON, OUTPUTS };
+static const char *const output_names[OUTPUTS] = {"probabilities", "prediction", "status", "reason"};
+static const char *const output_types[OUTPUTS] = {"FP32", "BYTES", "BYTES", "BYTES"};
 
 /* What the reply needs to know of the request. */
 typedef struct asked {
@@ -202,7 +202,7 @@ static bool read_outputs(const json_t *root, asked *a, cxr_reply *reply)
         const json_t *own = json_object_get(parameters, "binary_data");
         int k = 0;
         while (k < OUTPUTS && strcmp(text_of(o, "name"), output_names[k]) != 0) k++;
-        if (k == OUTPUTS) REFUSE("outputs are probabilities and prediction");
+        if (k == OUTPUTS) REFUSE("outputs are probabilities, prediction, status and reason");
         if (json_object_get(parameters, "classification") != NULL) REFUSE("the classification extension is not known here");
         a->wanted[k] = true;
         if (own != NULL) a->binary[k] = json_is_true(own);
@@ -244,16 +244,19 @@ void cxr_infer_start(cxr_request *r, cxr_reply *reply)
 
 /* ---- Writing ---- */
 
-static const char *class_of(const cxr_job *j)
+static const char *text_of_output(const cxr_job *j, int output)
 {
-    return j->served->model->classes[j->predicted];
+    const bool abstains = j->judgement.oddity != CXR_ODD_NOTHING;
+    if (output == PREDICTION) return j->served->model->classes[j->predicted];
+    if (output == STATUS) return abstains ? "abstain" : "ok";
+    return abstains ? j->judgement.text : "";
 }
 
 static size_t binary_size(const cxr_request *r, int output)
 {
     size_t size = 0;
     if (output == PROBABILITIES) return (size_t)r->job_count * (size_t)r->served->model->class_count * sizeof(float);
-    for (int i = 0; i < r->job_count; i++) size += 4 + strlen(class_of(&r->jobs[i]));
+    for (int i = 0; i < r->job_count; i++) size += 4 + strlen(text_of_output(&r->jobs[i], output));
     return size;
 }
 
@@ -273,7 +276,7 @@ static uint8_t *put_binary(uint8_t *to, const cxr_request *r, int output)
         memcpy(to, r->probabilities, size);
         return to + size;
     }
-    for (int i = 0; i < r->job_count; i++) to = put_text(to, class_of(&r->jobs[i]));
+    for (int i = 0; i < r->job_count; i++) to = put_text(to, text_of_output(&r->jobs[i], output));
     return to;
 }
 
@@ -283,7 +286,7 @@ static json_t *data_json(const cxr_request *r, int output)
     json_t *data = json_array();
     for (int i = 0; i < r->job_count * each; i++)
         (void)json_array_append_new(data, output == PROBABILITIES ? json_real((double)r->probabilities[i])
-                                                                  : json_string(class_of(&r->jobs[i])));
+                                                                  : json_string(text_of_output(&r->jobs[i], output)));
     return data;
 }
 

@@ -87,6 +87,11 @@ static void send_model_ready(cxr_request *r, cxr_reply *reply)
     cxr_reply_json(reply, ready ? 200 : 503, json_pack("{s:s, s:b}", "name", r->served->name, "ready", ready));
 }
 
+static void add_tensor(json_t *list, const char *name, const char *type, json_t *shape)
+{
+    (void)json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", name, "datatype", type, "shape", shape));
+}
+
 static json_t *model_json(const cxr_served *s)
 {
     const cxr_model *m = s->model;
@@ -99,12 +104,15 @@ static json_t *model_json(const cxr_served *s)
         (void)json_object_set_new(parameters, "threshold", json_real(m->threshold));
     }
     cxr_card_add(parameters, m);
-    return json_pack("{s:s, s:[s], s:s, s:[{s:s, s:s, s:[i]}, {s:s, s:s, s:[i, i, i, i]}], "
-                     "s:[{s:s, s:s, s:[i, i]}, {s:s, s:s, s:[i]}], s:o}",
-                     "name", s->name, "versions", "1", "platform", "cxr", "inputs", "name", "image", "datatype", "BYTES",
-                     "shape", -1, "name", "pixels", "datatype", "UINT8", "shape", -1, 1, m->preprocess.size, m->preprocess.size,
-                     "outputs", "name", "probabilities", "datatype", "FP32", "shape", -1, m->class_count, "name", "prediction",
-                     "datatype", "BYTES", "shape", -1, "parameters", parameters);
+    json_t *inputs = json_array(), *outputs = json_array();
+    add_tensor(inputs, "image", "BYTES", json_pack("[i]", -1));
+    add_tensor(inputs, "pixels", "UINT8", json_pack("[i, i, i, i]", -1, 1, m->preprocess.size, m->preprocess.size));
+    add_tensor(outputs, "probabilities", "FP32", json_pack("[i, i]", -1, m->class_count));
+    add_tensor(outputs, "prediction", "BYTES", json_pack("[i]", -1));
+    add_tensor(outputs, "status", "BYTES", json_pack("[i]", -1));
+    add_tensor(outputs, "reason", "BYTES", json_pack("[i]", -1));
+    return json_pack("{s:s, s:[s], s:s, s:o, s:o, s:o}", "name", s->name, "versions", "1", "platform", "cxr", "inputs", inputs,
+                     "outputs", outputs, "parameters", parameters);
 }
 
 static void send_model(cxr_request *r, cxr_reply *reply)
