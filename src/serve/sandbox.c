@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef PR_SET_MDWE
@@ -34,10 +35,18 @@ static int count_threads(void)
     return count;
 }
 
+#define LEAVING                                                                                                                \
+    1000 /* milliseconds that an ended thread may need to be gone: the kernel lists it a little longer than a join waits */
+
 static cxr_status be_alone(cxr_error *err)
 {
+    const struct timespec nap = {0, 1000000};
     cxr_onednn_settle();
-    const int threads = count_threads();
+    int threads = count_threads();
+    for (int i = 0; threads > 1 && i < LEAVING; i++) {
+        (void)nanosleep(&nap, NULL);
+        threads = count_threads();
+    }
     if (threads <= 1) return CXR_OK;
     return cxr_fail(err, CXR_EINTERNAL, "sandbox: %d threads run already, which Landlock would not hold", threads);
 }
