@@ -34,6 +34,10 @@
   threshold.addEventListener('input', show);
   prevalence.addEventListener('input', show);
   for (const button of document.querySelectorAll('button[data-threshold]'))
-    button.addEventListener('click', () => { threshold.value = button.dataset.threshold; show(); });
+    button.addEventListener('click', () => {
+      threshold.value = button.dataset.threshold;
+      show();
+      threshold.focus();
+    });
   show();
 })();

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "model/model.h"
 #include "page/page.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,10 +84,65 @@ static void explorer(cxr_page *p)
     cxr_html_markup(h, "}</script>\n");
 }
 
+/* ---- Operating points ---- */
+
+static const char *const named[][3] = {
+    {"balanced", "Balanced", "largest sensitivity + specificity"},
+    {"rule_out", "Rule out", "below it the positive class is ruled out: sensitivity at least 0.95"},
+    {"rule_in", "Rule in", "from it the positive class is ruled in: specificity at least 0.95"},
+    {"threshold", "Stored", "as in the model file"},
+};
+
+static const char *const shown[][2] = {
+    {"sensitivity", "Sensitivity"},
+    {"specificity", "Specificity"},
+    {"ppv", "PPV"},
+    {"npv", "NPV"},
+    {"ppv_at_prevalence", "PPV at the prevalence"},
+    {"npv_at_prevalence", "NPV at the prevalence"},
+};
+
+static void point_row(cxr_page *p, const char *const name[3], const json_t *point, size_t columns)
+{
+    const double threshold = cxr_page_number_of(point, "threshold");
+    cxr_html_markup(&p->html,
+                    "<tr><th scope=\"row\">%s<span class=\"meaning\">%s</span></th><td>%.4f<br><button type=\"button\" "
+                    "data-threshold=\"%.17g\">Explore</button></td>",
+                    name[1], name[2], threshold, threshold);
+    for (size_t i = 0; i < columns; i++) {
+        char text[CXR_PAGE_TEXT];
+        cxr_html_markup(&p->html, "<td>%s</td>", cxr_page_number_text(json_object_get(point, shown[i][0]), text));
+    }
+    cxr_html_markup(&p->html, "</tr>\n");
+}
+
+static void points(cxr_page *p)
+{
+    const json_t *all = json_object_get(p->metrics, "operating_points");
+    const double given = cxr_page_number_of(p->metrics, "prevalence");
+    const size_t columns = sizeof shown / sizeof *shown - (isnan(given) ? 2 : 0);
+    if (json_object_size(all) == 0) return;
+    cxr_html_markup(&p->html, "<p>Chosen on validation images and stored in the model, measured here with 95 %% intervals.");
+    if (!isnan(given))
+        cxr_html_markup(&p->html, " Predictive values also where %.3g %% of patients are positive, by Bayes' rule.",
+                        100.0 * given);
+    cxr_html_markup(&p->html,
+                    "</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Operating points\"><table>\n"
+                    "<thead><tr><th scope=\"col\">Point</th><th scope=\"col\">Threshold</th>");
+    for (size_t i = 0; i < columns; i++) cxr_html_markup(&p->html, "<th scope=\"col\">%s</th>", shown[i][1]);
+    cxr_html_markup(&p->html, "</tr></thead>\n<tbody>\n");
+    for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
+        const json_t *point = json_object_get(all, named[i][0]);
+        if (point != NULL) point_row(p, named[i], point, columns);
+    }
+    cxr_html_table_end(&p->html);
+}
+
 void cxr_page_thresholds(cxr_page *p)
 {
     if (p->model->positive < 0 || p->outcomes.all.n > MOST_SCORES || !same_order(p)) return;
     cxr_html_section(&p->html, "thresholds", "Operating points");
+    points(p);
     explorer(p);
     cxr_page_plot(p, p->o->folder, "decision_curve",
                   "Decision curve: net benefit of the model, of treating all and of treating none, against the threshold.");
