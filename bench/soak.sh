@@ -18,7 +18,7 @@ while [[ $# -gt 0 ]]; do
     shift
 done
 export OMP_WAIT_POLICY=passive LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
-export ASAN_OPTIONS=detect_leaks=1:quarantine_size_mb=8 TSAN_OPTIONS=halt_on_error=1:exitcode=66
+export ASAN_OPTIONS=detect_leaks=1:quarantine_size_mb=8 TSAN_OPTIONS=suppressions=$PWD/tests/tsan.supp:halt_on_error=1:exitcode=66
 [[ -f $build/CMakeCache.txt ]] || cmake --preset "${build##*/}" -B "$build"
 cmake --build "$build" --target cxr serve_soak test_drain
 "$build/tests/serve_soak" "$build/cxr" tests/fixtures "$seconds" "${strict[@]}"

@@ -5,6 +5,7 @@
  * first cache are merged as (count, mean, M2): one pass over memory. Backward finds the ReLU's sign again from x, which it
  * reads anyway, so that y need not be kept. */
 #include "backend/onednn_plan.h"
+#include "base/clones.h"
 #include <math.h>
 
 typedef float vec __attribute__((vector_size(32), may_alias));
@@ -18,7 +19,7 @@ typedef uint16_t vec_half __attribute__((vector_size(16), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
 /* One build of the loops for AVX2, one for any x86-64; the loader chooses. */
-#define CLONES __attribute__((target_clones("avx2", "default")))
+#define CLONES CXR_CLONES("avx2")
 
 typedef struct norm {
     size_t n, channels, hw, blocks;

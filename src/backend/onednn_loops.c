@@ -1,6 +1,7 @@
 /* The steps that oneDNN has no primitive for, over plain (n, c, h, w) memory. */
 #include "backend/onednn.h"
 #include "backend/onednn_plan.h"
+#include "base/clones.h"
 #include "base/rng.h"
 #include <math.h>
 
@@ -100,7 +101,7 @@ typedef struct dropout_job {
 } dropout_job;
 
 /* Six multiplications of 64 bits an element: vectors of them are several times as fast. */
-__attribute__((target_clones("avx512f", "avx2", "default"))) static void drop(const dropout_job *job, size_t from, size_t to)
+CXR_CLONES("avx512f", "avx2") static void drop(const dropout_job *job, size_t from, size_t to)
 {
     const float *restrict x = job->x, rate = job->rate, scale = job->scale;
     float *restrict y = job->y, *restrict mask = job->mask;

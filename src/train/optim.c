@@ -1,4 +1,5 @@
 #include "train/optim.h"
+#include "base/clones.h"
 #include "base/mem.h"
 #include <math.h>
 #include <string.h>
@@ -55,7 +56,7 @@ void cxr_optim_close(cxr_optim *o)
 }
 
 /* One build of the loops for each width of vectors; the loader chooses. Element-wise, so all give the same bits. */
-#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#define CLONES CXR_CLONES("avx512f", "avx2")
 
 /* `steps`: the parameter's own, this one included. */
 CLONES static void adam(const cxr_optim *o, const cxr_param *p, float *restrict w, const float *restrict grad, double lr,
