@@ -59,8 +59,7 @@ make_peers() {
     step "virtual environment with PyTorch and friends"
     peers=$PWD/.venv/bin/python
     [[ -x $peers ]] || python3 -m venv .venv
-    "$peers" -c 'import torch, torchvision, sklearn, PIL, numpy, safetensors, selenium' 2>/dev/null ||
-        "$peers" -m pip install -q torch torchvision scikit-learn pillow numpy safetensors selenium
+    "$peers" -m pip install -q -r tests/peers/requirements.txt
 }
 
 step "Debian packages"
