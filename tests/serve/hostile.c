@@ -90,8 +90,7 @@ void hostile_lengths(hostiles *t)
         "Transfer-Encoding: chunkedx\r\n",
         "Transfer-Encoding: \"chunked\"\r\n",
         "Transfer-Encoding: chunked;q=1\r\n",
-        "Transfer-Encoding: \x0b"
-        "chunked\r\n",
+        "Transfer-Encoding: \vchunked\r\n",
         "Transfer-Encoding : chunked\r\nContent-Length: 4\r\n",
         "Transfer-Encoding\t: chunked\r\nContent-Length: 4\r\n",
         "Content-Length : 4\r\n",

@@ -174,7 +174,7 @@ static const cxr_hooks hooks = {.log.write = keep_line};
 /* Makes a system call fail, one of any first argument or (first >= 0) of that one. */
 static bool hide(int call, int first, uint16_t error)
 {
-    const struct scmp_arg_cmp is = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)first);
+    const struct scmp_arg_cmp is = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)first, 0);
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
     const bool ok =
         f != NULL && seccomp_rule_add_array(f, SCMP_ACT_ERRNO(error), call, first >= 0, &is) == 0 && seccomp_load(f) == 0;
