@@ -7,6 +7,7 @@
 
 #include "html/html.h"
 #include "report/folder.h"
+#include "text.h"
 #include <openssl/evp.h>
 #include <string.h>
 
@@ -14,13 +15,11 @@ static char *written(void (*body)(cxr_html *h))
 {
     cxr_html h;
     cxr_error err = {0};
-    cxr_buf page;
     assert_int_equal(cxr_html_open(&h, in_folder("page.html"), "A <title>", &err), CXR_OK);
     body(&h);
     if (cxr_html_commit(&h, &err) != CXR_OK) fail_msg("%s", err.text);
-    assert_int_equal(cxr_buf_read(&page, in_folder("page.html"), 1 << 20, &err), CXR_OK);
-    char *text = strndup((const char *)page.data, page.len);
-    cxr_buf_free(&page);
+    char *text = text_of_file(in_folder("page.html"));
+    assert_non_null(text);
     (void)unlink(in_folder("page.html"));
     return text;
 }

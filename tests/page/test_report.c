@@ -7,6 +7,7 @@
 
 #include "model/model.h"
 #include "report/outcomes.h"
+#include "text.h"
 #include "train/toy.h"
 #include <jansson.h>
 
@@ -68,11 +69,7 @@ static cxr_status reported(const char *folder, int errors)
 
 static char *page_of(const char *folder)
 {
-    cxr_buf page;
-    char *path = cxr_path_join(folder, "report.html");
-    must(cxr_buf_read(&page, path, 1 << 24, &error));
-    char *text = strndup((const char *)page.data, page.len);
-    cxr_buf_free(&page);
+    char *path = cxr_path_join(folder, "report.html"), *text = text_of_file(path);
     cxr_mem_free(path);
     assert_non_null(text);
     return text;
