@@ -138,14 +138,6 @@ static const item claim[] = {
 
 /* ---- Facts ---- */
 
-static bool exists(const cxr_page *p, const char *name)
-{
-    char *path = cxr_path_join(p->o->folder, name);
-    const bool found = path != NULL && cxr_path_exists(path);
-    cxr_mem_free(path);
-    return found;
-}
-
 static const char *rule_name(cxr_resize_rule rule)
 {
     return rule == CXR_RESIZE_SQUASH ? "squashed to" : rule == CXR_RESIZE_FIT ? "fitted into" : "cropped to";
@@ -217,8 +209,9 @@ static void say_results(char *facts[FACTS], const cxr_page *p)
         cxr_page_figure_text(p, "sensitivity", sensitivity), cxr_page_figure_text(p, "specificity", specificity));
     facts[EXPLAINED] = cxr_mem_printf("Grad-CAM heat maps of the worst errors; a map says where, not why.");
     facts[ERRORS] = cxr_mem_printf("The images called wrong with most confidence are shown under Worst errors.");
-    if (exists(p, "subgroups.csv")) facts[SUBGROUPS] = cxr_mem_printf("Figures of each subgroup stand under Figures.");
-    if (exists(p, "robustness.csv")) facts[ROBUSTNESS] = cxr_mem_printf("Figures on perturbed images stand under Robustness.");
+    if (cxr_page_has(p, "subgroups.csv")) facts[SUBGROUPS] = cxr_mem_printf("Figures of each subgroup stand under Figures.");
+    if (cxr_page_has(p, "robustness.csv"))
+        facts[ROBUSTNESS] = cxr_mem_printf("Figures on perturbed images stand under Robustness.");
 }
 
 /* ---- Lists ---- */

@@ -49,6 +49,14 @@ double cxr_page_number_of(const json_t *o, const char *key)
     return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
 
+bool cxr_page_has(const cxr_page *p, const char *name)
+{
+    char *path = cxr_path_join(p->o->folder, name);
+    const bool found = path != NULL && cxr_path_exists(path);
+    cxr_mem_free(path);
+    return found;
+}
+
 double cxr_page_value(const cxr_page *p, const char *name)
 {
     return cxr_page_number_of(p->metrics, name);
@@ -128,15 +136,23 @@ static cxr_status open_inputs(cxr_page *p, cxr_error *err)
     return CXR_OK;
 }
 
+/* To the sections that are there. */
 static void contents(cxr_page *p)
 {
-    static const char *const links[][2] = {
-        {"figures", "Figures"},     {"thresholds", "Operating points"}, {"robustness", "Robustness"},
-        {"errors", "Worst errors"}, {"origin", "Data and training"},    {"tripod", "TRIPOD+AI"},
-        {"claim", "CLAIM"}};
+    const struct {
+        const char *id, *title;
+        bool there;
+    } links[] = {{"figures", "Figures", true},
+                 {"thresholds", "Operating points", p->model->positive >= 0},
+                 {"robustness", "Robustness", cxr_page_has(p, "robustness.csv")},
+                 {"shortcut", "Lungs", cxr_page_has(p, "shortcut.csv")},
+                 {"errors", "Worst errors", true},
+                 {"origin", "Data and training", true},
+                 {"tripod", "TRIPOD+AI", true},
+                 {"claim", "CLAIM", true}};
     cxr_html_markup(&p->html, "<nav aria-label=\"Contents\"><ul>\n");
     for (size_t i = 0; i < sizeof links / sizeof *links; i++)
-        cxr_html_markup(&p->html, "<li><a href=\"#%s\">%s</a></li>\n", links[i][0], links[i][1]);
+        if (links[i].there) cxr_html_markup(&p->html, "<li><a href=\"#%s\">%s</a></li>\n", links[i].id, links[i].title);
     cxr_html_markup(&p->html, "</ul></nav>\n");
 }
 

@@ -50,6 +50,8 @@ double cxr_page_number_of(const json_t *o, const char *key);
 double cxr_page_prevalence(const cxr_page *p);
 /* The evaluation's (or any) folder's file, read; NULL when it is not there or is no JSON. */
 json_t *cxr_page_json(const char *folder, const char *name) CXR_MUST_CHECK;
+/* Whether the evaluation's folder has the file. */
+bool cxr_page_has(const cxr_page *p, const char *name);
 /* False, and no rows, when it is not there or cannot be read. */
 bool cxr_page_csv(cxr_csv *out, const char *folder, const char *name) CXR_MUST_CHECK;
 /* The figure NAME.svg of a folder, if it is there. */

@@ -211,12 +211,14 @@ static void test_a_section_is_there_when_its_file_is(void **state)
     must(reported(folder, 0));
     char *page = page_of(folder), *file = cxr_path_join(folder, "robustness.csv");
     assert_null(strstr(page, "<section id=\"robustness\">"));
+    assert_null(strstr(page, "#robustness"));
     free(page);
     const char *rows = "perturbation,accuracy,balanced_accuracy,sensitivity,specificity,auroc\n<i>,0.123456,1,1,1,\n";
     must(cxr_file_write(file, rows, strlen(rows), &error));
     must(reported(folder, 0));
     page = page_of(folder);
     expect(page, "<section id=\"robustness\">");
+    expect(page, "<a href=\"#robustness\">");
     expect(page, "<th scope=\"row\">&lt;i&gt;</th><td>0.1235</td>");
     assert_null(strstr(page, "<section id=\"shortcut\">"));
     free(page);
