@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "eval/bootstrap.h"
 #include "eval/interval.h"
+#include "golden_json.h"
 #include "model/model.h"
 #include "predictions.h"
 #include <math.h>
@@ -10,8 +11,6 @@
 
 /* Percentiles of figures that are quotients of sums of some 100 doubles, summed in another order. */
 #define TOLERANCE 1e-12
-
-static json_t *golden;
 
 /* Strings are lent by the case. */
 static const char **load_groups(const json_t *c)
@@ -317,12 +316,7 @@ static void every_allocation_can_fail(void **state)
 
 int main(void)
 {
-    json_error_t why;
-    golden = json_load_file(FIXTURES "/intervals.json", 0, &why);
-    if (golden == NULL) {
-        print_error("%s: %s\n", FIXTURES "/intervals.json", why.text);
-        return 77;
-    }
+    if (!open_golden(FIXTURES "/intervals.json")) return GOLDEN_MISSING;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_to_numpy_on_the_same_draws),
         cmocka_unit_test(threads_change_no_bit),
@@ -334,7 +328,5 @@ int main(void)
         cmocka_unit_test(little_data_has_few_intervals),
         cmocka_unit_test(every_allocation_can_fail),
     };
-    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    json_decref(golden);
-    return failed;
+    return close_golden(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -3,14 +3,13 @@
 #include "base/mem.h"
 #include "eval/compare.h"
 #include "eval/figures.h"
+#include "golden_json.h"
 #include "predictions.h"
 #include <math.h>
 #include <string.h>
 
 /* Figures and percentiles as in test_bootstrap.c; p-values pass through erfc. */
 #define TOLERANCE 1e-11
-
-static json_t *golden;
 
 static bool agrees(double got, const json_t *want)
 {
@@ -137,19 +136,12 @@ static void every_allocation_can_fail(void **state)
 
 int main(void)
 {
-    json_error_t why;
-    golden = json_load_file(FIXTURES "/compare.json", 0, &why);
-    if (golden == NULL) {
-        print_error("%s: %s\n", FIXTURES "/compare.json", why.text);
-        return 77;
-    }
+    if (!open_golden(FIXTURES "/compare.json")) return GOLDEN_MISSING;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_to_mcnemar_of_scipy),
         cmocka_unit_test(equal_to_numpy_on_the_same_draws),
         cmocka_unit_test(a_model_equals_itself),
         cmocka_unit_test(every_allocation_can_fail),
     };
-    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    json_decref(golden);
-    return failed;
+    return close_golden(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,6 +1,7 @@
 /* Curves against scikit-learn's on tests/fixtures/curves.json (tools/golden/make_curves.py). */
 #include "base/mem.h"
 #include "eval/curves.h"
+#include "golden_json.h"
 #include "predictions.h"
 #include <jansson.h>
 #include <math.h>
@@ -26,7 +27,8 @@ static int wrong(const double *got, const json_t *want, double null)
 
 static void equal_to_scikit_learn(void **state)
 {
-    const json_t *cases = json_object_get(*state, "cases"), *c;
+    (void)state;
+    const json_t *cases = json_object_get(golden, "cases"), *c;
     size_t i;
     int bad = 0;
     assert_true(json_array_size(cases) > 40);
@@ -68,17 +70,10 @@ static void every_allocation_can_fail(void **state)
 
 int main(void)
 {
-    json_error_t why;
-    json_t *golden = json_load_file(FIXTURES "/curves.json", 0, &why);
-    if (golden == NULL) {
-        print_error("%s: %s\n", FIXTURES "/curves.json", why.text);
-        return 77;
-    }
+    if (!open_golden(FIXTURES "/curves.json")) return GOLDEN_MISSING;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_prestate(equal_to_scikit_learn, golden),
+        cmocka_unit_test(equal_to_scikit_learn),
         cmocka_unit_test(every_allocation_can_fail),
     };
-    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    json_decref(golden);
-    return failed;
+    return close_golden(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "compare.h"
 #include "eval/fit.h"
+#include "golden_json.h"
 #include "model/model.h"
 #include "predictions.h"
 #include <jansson.h>
@@ -80,7 +81,8 @@ static void check_rules(const json_t *c, const cxr_predictions *p)
 
 static void fits_equal_the_references(void **state)
 {
-    json_t *cases = json_object_get(*state, "cases");
+    (void)state;
+    json_t *cases = json_object_get(golden, "cases");
     size_t i;
     json_t *c;
     int two = 0, several = 0;
@@ -179,7 +181,8 @@ static void tempering_is_the_same(void **state)
 
 static void every_allocation_can_fail(void **state)
 {
-    cxr_predictions p = load_predictions(json_array_get(json_object_get(*state, "cases"), 0));
+    (void)state;
+    cxr_predictions p = load_predictions(json_array_get(json_object_get(golden, "cases"), 0));
     bool fired = true;
     for (long n = 0; fired; n++) {
         double t, threshold;
@@ -194,27 +197,13 @@ static void every_allocation_can_fail(void **state)
     drop_predictions(&p);
 }
 
-static int open_fixture(void **state)
-{
-    *state = json_load_file(FIXTURES "/fit.json", 0, NULL);
-    return *state == NULL;
-}
-
-static int close_fixture(void **state)
-{
-    json_decref(*state);
-    return 0;
-}
-
 int main(void)
 {
-    json_t *there = json_load_file(FIXTURES "/fit.json", 0, NULL);
-    if (there == NULL) return 77;
-    json_decref(there);
+    if (!open_golden(FIXTURES "/fit.json")) return GOLDEN_MISSING;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fits_equal_the_references), cmocka_unit_test(the_other_class_mirrors),
         cmocka_unit_test(rules_at_their_edges),      cmocka_unit_test(probabilities_are_a_softmax),
         cmocka_unit_test(tempering_is_the_same),     cmocka_unit_test(every_allocation_can_fail),
     };
-    return cmocka_run_group_tests(tests, open_fixture, close_fixture);
+    return close_golden(cmocka_run_group_tests(tests, NULL, NULL));
 }

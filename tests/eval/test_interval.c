@@ -2,6 +2,7 @@
  * (tools/golden/make_intervals.py). */
 #include "base/mem.h"
 #include "eval/interval.h"
+#include "golden_json.h"
 #include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
@@ -12,8 +13,6 @@
 
 /* A few roundings of numbers within 0..1; the mean over up to 200 x 200 pairs is summed in another order. */
 #define TOLERANCE 1e-12
-
-static json_t *golden;
 
 static bool agrees(double got, const json_t *want)
 {
@@ -152,18 +151,11 @@ static void every_allocation_can_fail(void **state)
 
 int main(void)
 {
-    json_error_t why;
-    golden = json_load_file(FIXTURES "/intervals.json", 0, &why);
-    if (golden == NULL) {
-        print_error("%s: %s\n", FIXTURES "/intervals.json", why.text);
-        return 77;
-    }
+    if (!open_golden(FIXTURES "/intervals.json")) return GOLDEN_MISSING;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_to_wilson_of_scipy),       cmocka_unit_test(equal_to_delong_in_numpy),
         cmocka_unit_test(equal_to_the_published_example), cmocka_unit_test(one_class_only_has_no_interval),
         cmocka_unit_test(perfect_separation_has_a_width), cmocka_unit_test(every_allocation_can_fail),
     };
-    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    json_decref(golden);
-    return failed;
+    return close_golden(cmocka_run_group_tests(tests, NULL, NULL));
 }

@@ -1,6 +1,7 @@
 /* Figures against scikit-learn's on tests/fixtures/metrics.json (tools/golden/make_metrics.py), and what has none. */
 #include "base/mem.h"
 #include "eval/metrics.h"
+#include "golden_json.h"
 #include "model/model.h"
 #include "predictions.h"
 #include <jansson.h>
@@ -50,7 +51,8 @@ static int wrong_figure(const cxr_metrics *m, int f, const json_t *c)
 
 static void equal_to_scikit_learn(void **state)
 {
-    const json_t *cases = json_object_get(*state, "cases"), *c;
+    (void)state;
+    const json_t *cases = json_object_get(golden, "cases"), *c;
     size_t i;
     int wrong = 0;
     assert_true(json_array_size(cases) > 100);
@@ -163,20 +165,11 @@ static void every_allocation_can_fail(void **state)
 
 int main(void)
 {
-    json_error_t why;
-    json_t *golden = json_load_file(FIXTURES "/metrics.json", 0, &why);
-    if (golden == NULL) {
-        print_error("%s: %s\n", FIXTURES "/metrics.json", why.text);
-        return 77;
-    }
+    if (!open_golden(FIXTURES "/metrics.json")) return GOLDEN_MISSING;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_prestate(equal_to_scikit_learn, golden),
-        cmocka_unit_test(names_are_in_the_promised_order),
-        cmocka_unit_test(what_has_no_figures_is_refused),
-        cmocka_unit_test(decides_by_threshold_or_the_most_probable),
+        cmocka_unit_test(equal_to_scikit_learn),          cmocka_unit_test(names_are_in_the_promised_order),
+        cmocka_unit_test(what_has_no_figures_is_refused), cmocka_unit_test(decides_by_threshold_or_the_most_probable),
         cmocka_unit_test(every_allocation_can_fail),
     };
-    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    json_decref(golden);
-    return failed;
+    return close_golden(cmocka_run_group_tests(tests, NULL, NULL));
 }

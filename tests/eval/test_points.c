@@ -8,6 +8,7 @@
 
 #include "compare.h"
 #include "eval/points.h"
+#include "golden_json.h"
 #include "predictions.h"
 #include <jansson.h>
 #include <math.h>
@@ -32,7 +33,8 @@ static void check_value(const json_t *want, double value, const double ci[2])
 
 static void figures_equal_the_references(void **state)
 {
-    json_t *cases = json_object_get(*state, "points");
+    (void)state;
+    json_t *cases = json_object_get(golden, "points");
     size_t i;
     json_t *c;
     json_array_foreach(cases, i, c)
@@ -56,7 +58,8 @@ static void figures_equal_the_references(void **state)
 /* At the data's own share of positives, they are the plain predictive values. */
 static void the_datas_own_prevalence_changes_nothing(void **state)
 {
-    json_t *cases = json_object_get(*state, "points");
+    (void)state;
+    json_t *cases = json_object_get(golden, "points");
     cxr_predictions p = load_predictions(json_array_get(cases, 5));
     cxr_metrics *m;
     size_t positives = 0;
@@ -111,27 +114,13 @@ static void what_a_model_has(void **state)
     cxr_metrics_free(&m);
 }
 
-static int open_fixture(void **state)
-{
-    *state = json_load_file(FIXTURES "/evidence.json", 0, NULL);
-    return *state == NULL;
-}
-
-static int close_fixture(void **state)
-{
-    json_decref(*state);
-    return 0;
-}
-
 int main(void)
 {
-    json_t *there = json_load_file(FIXTURES "/evidence.json", 0, NULL);
-    if (there == NULL) return 77;
-    json_decref(there);
+    if (!open_golden(FIXTURES "/evidence.json")) return GOLDEN_MISSING;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(figures_equal_the_references),
         cmocka_unit_test(the_datas_own_prevalence_changes_nothing),
         cmocka_unit_test(what_a_model_has),
     };
-    return cmocka_run_group_tests(tests, open_fixture, close_fixture);
+    return close_golden(cmocka_run_group_tests(tests, NULL, NULL));
 }

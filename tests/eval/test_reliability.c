@@ -9,6 +9,7 @@
 #include "compare.h"
 #include "eval/benefit.h"
 #include "eval/reliability.h"
+#include "golden_json.h"
 #include "predictions.h"
 #include <jansson.h>
 #include <math.h>
@@ -60,7 +61,8 @@ static void check_fit(const char *name, const json_t *want, double value, const 
 
 static void calibration_equals_the_references(void **state)
 {
-    json_t *cases = json_object_get(*state, "calibration");
+    (void)state;
+    json_t *cases = json_object_get(golden, "calibration");
     size_t i;
     json_t *c;
     json_array_foreach(cases, i, c)
@@ -87,7 +89,8 @@ static void calibration_equals_the_references(void **state)
 /* Which class is the positive one mirrors the diagram, and leaves the slope. */
 static void the_other_class_mirrors(void **state)
 {
-    cxr_predictions p = load_predictions(json_array_get(json_object_get(*state, "calibration"), 1));
+    (void)state;
+    cxr_predictions p = load_predictions(json_array_get(json_object_get(golden, "calibration"), 1));
     cxr_reliability a, b;
     cxr_reliability_measure(&a, &p, 1);
     cxr_reliability_measure(&b, &p, 0);
@@ -99,7 +102,8 @@ static void the_other_class_mirrors(void **state)
 
 static void decision_curves_equal_their_definition(void **state)
 {
-    json_t *cases = json_object_get(*state, "decision");
+    (void)state;
+    json_t *cases = json_object_get(golden, "decision");
     size_t i;
     json_t *c;
     json_array_foreach(cases, i, c)
@@ -120,27 +124,13 @@ static void decision_curves_equal_their_definition(void **state)
     assert_true(i >= 3);
 }
 
-static int open_fixture(void **state)
-{
-    *state = json_load_file(FIXTURES "/evidence.json", 0, NULL);
-    return *state == NULL;
-}
-
-static int close_fixture(void **state)
-{
-    json_decref(*state);
-    return 0;
-}
-
 int main(void)
 {
-    json_t *there = json_load_file(FIXTURES "/evidence.json", 0, NULL);
-    if (there == NULL) return 77;
-    json_decref(there);
+    if (!open_golden(FIXTURES "/evidence.json")) return GOLDEN_MISSING;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calibration_equals_the_references),
         cmocka_unit_test(the_other_class_mirrors),
         cmocka_unit_test(decision_curves_equal_their_definition),
     };
-    return cmocka_run_group_tests(tests, open_fixture, close_fixture);
+    return close_golden(cmocka_run_group_tests(tests, NULL, NULL));
 }
