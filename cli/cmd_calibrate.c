@@ -79,11 +79,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     if (a->opts.out == NULL) return cxr_fail(err, CXR_EUSAGE, "--out FILE is missing");
     a->opts.data = given->operands[0];
     a->opts.fit = a->fit + CXR_FIT_VAL;
-    a->opts.run.device = a->device;
-    a->opts.run.precision = a->precision;
-    a->opts.run.threads = cxr_threads(a->opts.run.threads);
-    if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.run.cache_dir = a->cache_dir;
-
+    cxr_settle_run(&a->opts.run, a->device, a->precision, &a->cache_dir);
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);
     cxr_console_catch_signals();
     cxr_status st = cxr_open_model(&model, a->model, err);

@@ -301,13 +301,8 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     evaluate_args *a = args;
     cxr_model *model = NULL;
     a->opts.data = given->operands[0];
-    a->opts.run.device = a->device;
-    a->opts.run.threads = cxr_threads(a->opts.run.threads);
-    a->opts.run.precision = a->precision;
+    cxr_settle_run(&a->opts.run, a->device, a->precision, &a->cache_dir);
     a->opts.run.tta = a->tta;
-
-    if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.run.cache_dir = a->cache_dir;
-
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);
     cxr_console_catch_signals();
     cxr_status st = cxr_open_models(&model, &a->models, err);

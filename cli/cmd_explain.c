@@ -196,10 +196,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     explain_args *a = args;
     char *folder = NULL;
     a->opts.method = a->method;
-    a->opts.run.device = a->device;
-    a->opts.run.threads = cxr_threads(a->opts.run.threads);
-    a->opts.run.precision = a->precision;
-    if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.run.cache_dir = a->cache_dir;
+    cxr_settle_run(&a->opts.run, a->device, a->precision, &a->cache_dir);
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), !isatty(STDOUT_FILENO));
     cxr_status st = a->opts.out == NULL ? cxr_free_run_folder("explain", &folder, err) : CXR_OK;
     if (folder != NULL) a->opts.out = folder;

@@ -121,10 +121,7 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
     inspect_args *a = args;
     cxr_model *model = NULL;
     a->opts.data = given->operands[0];
-    a->opts.run.device = a->device;
-    a->opts.run.precision = a->precision;
-    a->opts.run.threads = cxr_threads(a->opts.run.threads);
-    if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.run.cache_dir = a->cache_dir;
+    cxr_settle_run(&a->opts.run, a->device, a->precision, &a->cache_dir);
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), true);
     cxr_console_catch_signals();
     cxr_status st = open_model(&model, a->model, err);

@@ -186,11 +186,8 @@ static cxr_status run(void *args, const cxr_given *given, cxr_error *err)
 {
     predict_args *a = args;
     paths p = {0};
-    a->opts.device = a->device;
-    a->opts.threads = cxr_threads(a->opts.threads);
-    a->opts.precision = a->precision;
+    cxr_settle_run(&a->opts, a->device, a->precision, &a->cache_dir);
     a->opts.tta = a->tta;
-    if (cxr_cache_folder(&a->cache_dir, NULL) == CXR_OK) a->opts.cache_dir = a->cache_dir;
     const cxr_hooks *hooks = cxr_console_open(cxr_talk_volume(&a->talk), !isatty(STDOUT_FILENO));
     cxr_status st = gather(&p, given, err);
     cxr_console_catch_signals();

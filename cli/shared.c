@@ -49,6 +49,14 @@ int cxr_threads(int given)
     return cxr_parse_uint(number, 1, 1024, &threads) ? (int)threads : given;
 }
 
+void cxr_settle_run(cxr_run_opts *run, unsigned device, unsigned precision, char **cache_dir)
+{
+    run->device = device;
+    run->precision = precision;
+    run->threads = cxr_threads(run->threads);
+    if (cxr_cache_folder(cache_dir, NULL) == CXR_OK) run->cache_dir = *cache_dir;
+}
+
 /* One width of a comma-separated list; *text moves past it. */
 static bool take_width(const char **text, int *width)
 {

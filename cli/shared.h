@@ -105,6 +105,10 @@ cxr_volume cxr_talk_volume(const cxr_talk *talk);
 /* --threads as given; where it was not (0), the first number of $OMP_NUM_THREADS, as programs on OpenMP do; else 0. */
 int cxr_threads(int given);
 
+/* What options of a command say of how to run: --device, --precision, --threads as cxr_threads() has it, and the folder of chosen
+ * kernels, kept in *cache_dir, which the caller frees. */
+void cxr_settle_run(cxr_run_opts *run, unsigned device, unsigned precision, char **cache_dir);
+
 /* The network that train builds and summary describes. */
 const char *cxr_parse_head(cxr_train_opts *o, const char *text);
 void cxr_show_head(const cxr_train_opts *o, char *out, size_t room);
