@@ -5,11 +5,6 @@
 #include "eval/predict.h"
 #include "model/model.h"
 
-/* Calls fn for each path in order, with cxr_feature_width() features where another pass gives probabilities; `tta` is ignored.
- * CXR_EUSAGE for several models joined. */
-CXR_MUST_CHECK cxr_status cxr_features_paths(const cxr_model *m, const char *const *paths, size_t count, const cxr_run_opts *o,
-                                             const cxr_hooks *hooks, cxr_outcome_fn fn, void *user, cxr_error *err);
-
 /* The features of a list of images. */
 typedef struct cxr_features {
     size_t count, width;
@@ -17,7 +12,7 @@ typedef struct cxr_features {
     bool *read;    /* count */
 } cxr_features;
 
-/* The same, all at once. An unreadable image is told to the log as a warning, or without `skip` stops. Free with
+/* `tta` is ignored. CXR_EUSAGE for several models joined. An unreadable image is told to the log as a warning, or without `skip` stops. Free with
  * cxr_features_free also after a failure. */
 CXR_MUST_CHECK cxr_status cxr_features_of(cxr_features *out, const cxr_model *m, const char *const *paths, size_t count,
                                           bool skip, const cxr_run_opts *o, const cxr_hooks *hooks, cxr_error *err);
