@@ -1,10 +1,9 @@
 #include "explain/explained.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/parallel.h"
 #include "explain/outputs.h"
 #include "model/model.h"
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 #define TEXT 320 /* of a figure's line, bytes */
@@ -88,31 +87,22 @@ static void write_files(const cxr_explained_to *to, cxr_explained *x)
     cxr_mem_free(stem);
 }
 
-typedef struct crew {
+typedef struct writing {
     const cxr_explained_to *to;
     cxr_explained *each;
-    int n;
-    atomic_int next;
-} crew;
+} writing;
 
-static void *crew_member(void *ctx)
+static void write_one(void *user, int worker, size_t i)
 {
-    crew *c = ctx;
-    for (int i = atomic_fetch_add(&c->next, 1); i < c->n; i = atomic_fetch_add(&c->next, 1))
-        if (c->each[i].e.status == CXR_OK) write_files(c->to, &c->each[i]);
-    return NULL;
+    (void)worker;
+    const writing *w = user;
+    if (w->each[i].e.status == CXR_OK) write_files(w->to, &w->each[i]);
 }
 
-/* Images are drawn by all threads; one that cannot be started is done without. */
 cxr_status cxr_explained_write(const cxr_explained_to *to, cxr_explained *each, int n, cxr_error *err)
 {
-    crew c = {.to = to, .each = each, .n = n};
-    pthread_t others[64];
-    const int most = (int)(sizeof others / sizeof others[0]) + 1, want = to->threads < n ? to->threads : n;
-    int started = 0;
-    while (started + 1 < want && started + 1 < most && pthread_create(&others[started], NULL, crew_member, &c) == 0) started++;
-    (void)crew_member(&c);
-    for (int i = 0; i < started; i++) (void)pthread_join(others[i], NULL);
+    writing w = {to, each};
+    cxr_parallel(cxr_workers(to->threads, (size_t)n), (size_t)n, write_one, &w);
     for (int i = 0; i < n; i++) {
         const cxr_error *e = &each[i].error;
         if (e->status != CXR_OK) return cxr_fail(err, e->status, "%s", e->text);
