@@ -110,7 +110,7 @@ void cxr_html_section_end(cxr_html *h)
     cxr_html_markup(h, "</section>\n");
 }
 
-void cxr_html_table(cxr_html *h, const char *caption, const char *const *heads)
+void cxr_html_table_heads(cxr_html *h, const char *caption)
 {
     /* Reachable by the keyboard, since it may have to be scrolled. */
     cxr_html_markup(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"");
@@ -118,12 +118,25 @@ void cxr_html_table(cxr_html *h, const char *caption, const char *const *heads)
     cxr_html_markup(h, "\"><table>\n");
     cxr_html_element(h, "caption", caption);
     cxr_html_markup(h, "\n<thead><tr>");
-    for (; *heads != NULL; heads++) {
-        cxr_html_markup(h, "<th scope=\"col\">");
-        cxr_html_text(h, *heads);
-        cxr_html_markup(h, "</th>");
-    }
+}
+
+void cxr_html_head(cxr_html *h, const char *text)
+{
+    cxr_html_markup(h, "<th scope=\"col\">");
+    cxr_html_text(h, text);
+    cxr_html_markup(h, "</th>");
+}
+
+void cxr_html_table_rows(cxr_html *h)
+{
     cxr_html_markup(h, "</tr></thead>\n<tbody>\n");
+}
+
+void cxr_html_table(cxr_html *h, const char *caption, const char *const *heads)
+{
+    cxr_html_table_heads(h, caption);
+    for (; *heads != NULL; heads++) cxr_html_head(h, *heads);
+    cxr_html_table_rows(h);
 }
 
 void cxr_html_row(cxr_html *h, const char *const *cells)

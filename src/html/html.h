@@ -30,6 +30,10 @@ void cxr_html_section_end(cxr_html *h);
 void cxr_html_table(cxr_html *h, const char *caption, const char *const *heads);
 void cxr_html_row(cxr_html *h, const char *const *cells); /* NULL ends them */
 void cxr_html_table_end(cxr_html *h);
+/* The same where heads are known one by one: heads, each, rows. */
+void cxr_html_table_heads(cxr_html *h, const char *caption);
+void cxr_html_head(cxr_html *h, const char *text);
+void cxr_html_table_rows(cxr_html *h);
 
 /* Pictures, with what they show in words. A file of type PNG, JPEG or SVG (told by its name's end) as it is; a grey picture as
  * a JPEG of that quality. What fails is said by cxr_html_commit(). */

@@ -224,10 +224,9 @@ static void list(cxr_page *p, const char *id, const char *title, const item *ite
     cxr_html_section(h, id, title);
     cxr_html_markup(h,
                     "<p>%zu of %zu items can be answered in part or whole by this program; what it says is a start, not the "
-                    "answer.</p>\n<details><summary>The items</summary>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" "
-                    "aria-label=\"%s\"><table>\n<thead><tr><th scope=\"col\">Item</th><th scope=\"col\">Topic</th>"
-                    "<th scope=\"col\">What is known</th></tr></thead>\n<tbody>\n",
-                    known, count, title);
+                    "answer.</p>\n<details><summary>The items</summary>\n",
+                    known, count);
+    cxr_html_table(h, title, (const char *const[]){"Item", "Topic", "What is known", NULL});
     for (size_t i = 0; i < count; i++) {
         cxr_html_markup(h, "<tr><th scope=\"row\">%s</th><td>%s</td>", items[i].number, items[i].topic);
         if (facts[items[i].fact] != NULL)

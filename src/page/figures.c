@@ -1,31 +1,20 @@
 /* The figures' sections: headline, table, curves, confusion matrix, calibration, subgroups. */
 #include "base/file.h"
 #include "base/mem.h"
+#include "eval/bootstrap.h"
 #include "model/model.h"
 #include "page/page.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int compare_texts(const void *a, const void *b)
+/* How many patients; 0 when memory is exhausted. */
+static size_t patients(const cxr_outcomes *o)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* How many different texts; 0 when memory is exhausted. */
-static size_t distinct(char *const *texts, size_t n)
-{
-    char **sorted = cxr_mem_new(n, sizeof *sorted);
-    if (sorted == NULL || n == 0) {
-        cxr_mem_free(sorted);
-        return 0;
-    }
-    memcpy(sorted, texts, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, compare_texts);
-    size_t count = 1;
-    for (size_t i = 1; i < n; i++) count += strcmp(sorted[i], sorted[i - 1]) != 0;
-    cxr_mem_free(sorted);
-    return count;
+    cxr_clusters c;
+    const size_t n = cxr_clusters_open(&c, (const char *const *)o->groups, o->all.n, NULL) == CXR_OK ? c.count : 0;
+    cxr_clusters_close(&c);
+    return n;
 }
 
 static void card(cxr_page *p, const char *name, const char *title)
@@ -47,7 +36,7 @@ static void images_sentence(cxr_page *p)
 {
     const cxr_predictions *all = &p->outcomes.all;
     cxr_html_markup(&p->html, "<p>%zu images of %zu patients (by file name or table: unverified)", all->n,
-                    distinct(p->outcomes.groups, all->n));
+                    patients(&p->outcomes));
     for (int k = 0; k < all->classes; k++) {
         size_t count = 0;
         for (size_t i = 0; i < all->n; i++) count += all->label[i] == k;
@@ -126,15 +115,14 @@ static void confusion_table(cxr_page *p)
 {
     const json_t *confusion = json_object_get(p->metrics, "confusion");
     const cxr_predictions *all = &p->outcomes.all;
-    cxr_html_markup(&p->html, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Confusion matrix\"><table>\n"
-                              "<caption>Confusion matrix: true class by row, called class by column; counts and shares of the "
-                              "row</caption>\n<thead><tr><th scope=\"col\">True</th>");
+    cxr_html_table_heads(&p->html, "Confusion matrix: true class by row, called class by column; counts and shares of the row");
+    cxr_html_head(&p->html, "True");
     for (int k = 0; k < all->classes; k++) {
-        cxr_html_markup(&p->html, "<th scope=\"col\">called ");
-        cxr_html_text(&p->html, all->class_names[k]);
-        cxr_html_markup(&p->html, "</th>");
+        char *head = cxr_mem_printf("called %s", all->class_names[k]);
+        cxr_html_head(&p->html, head);
+        cxr_mem_free(head);
     }
-    cxr_html_markup(&p->html, "</tr></thead>\n<tbody>\n");
+    cxr_html_table_rows(&p->html);
     for (int t = 0; t < all->classes; t++) {
         const json_t *row = json_array_get(confusion, (size_t)t);
         double sum = 0.0;

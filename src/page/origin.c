@@ -1,6 +1,7 @@
 /* Where the figures come from: data and split, training, the receipt, and how often the split was read. */
 #include "base/mem.h"
 #include "data/dataset.h"
+#include "eval/bootstrap.h"
 #include "model/model.h"
 #include "page/page.h"
 #include "report/run.h"
@@ -9,47 +10,55 @@
 
 /* ---- Split ---- */
 
-typedef struct member {
-    const char *group;
-    int split;
-} member;
-
-static int by_group(const void *a, const void *b)
+static cxr_split split_named(const char *name)
 {
-    return strcmp(((const member *)a)->group, ((const member *)b)->group);
+    cxr_split s = CXR_SPLIT_TRAIN;
+    while (s < CXR_SPLIT_COUNT && strcmp(name, cxr_split_name(s)) != 0) s++;
+    return s;
 }
 
-static int split_named(const char *name)
+typedef struct tally {
+    size_t groups[CXR_SPLIT_COUNT], crossing; /* groups in each split; in more than one */
+} tally;
+
+/* in: of each group, a bit for each split that it is in. */
+static tally tally_of(const uint8_t *in, uint32_t count)
 {
-    for (cxr_split s = CXR_SPLIT_TRAIN; s < CXR_SPLIT_COUNT; s++)
-        if (strcmp(name, cxr_split_name(s)) == 0) return (int)s;
-    return -1;
+    tally t = {0};
+    for (uint32_t g = 0; g < count; g++) {
+        int splits = 0;
+        for (cxr_split s = CXR_SPLIT_TRAIN; s < CXR_SPLIT_COUNT; s++) {
+            t.groups[s] += in[g] >> s & 1;
+            splits += in[g] >> s & 1;
+        }
+        t.crossing += splits > 1;
+    }
+    return t;
 }
 
-/* Groups in each split, and how many are in more than one. False when memory is exhausted. */
-static bool count_groups(const cxr_csv *csv, size_t groups[CXR_SPLIT_COUNT], size_t *crossing)
+/* False when there is no group column, or memory is exhausted. */
+static bool count_groups(const cxr_csv *csv, tally *out)
 {
     const int group = cxr_csv_column(csv, "group"), split = cxr_csv_column(csv, "split");
-    member *members = cxr_mem_new(csv->row_count, sizeof *members);
-    size_t n = 0;
-    if (members == NULL) return false;
-    for (size_t r = 1; r < csv->row_count; r++) {
-        const int s = split_named(csv->rows[r][split]);
-        if (s >= 0) members[n++] = (member){csv->rows[r][group], s};
-    }
-    if (n > 0) qsort(members, n, sizeof *members, by_group);
-    for (size_t i = 0, next; i < n; i = next) {
-        bool in[CXR_SPLIT_COUNT] = {false};
-        int splits = 0;
-        for (next = i; next < n && strcmp(members[next].group, members[i].group) == 0; next++) in[members[next].split] = true;
-        for (int s = 0; s < CXR_SPLIT_COUNT; s++) {
-            groups[s] += in[s];
-            splits += in[s];
+    if (csv->row_count < 2 || group < 0 || split < 0) return false;
+    const size_t n = csv->row_count - 1;
+    const char **names = cxr_mem_new(n, sizeof *names);
+    cxr_clusters c = {0};
+    for (size_t i = 0; names != NULL && i < n; i++) names[i] = csv->rows[i + 1][group];
+    const bool numbered = names != NULL && cxr_clusters_open(&c, names, n, NULL) == CXR_OK;
+    uint8_t *in = numbered ? cxr_mem_new(c.count, sizeof *in) : NULL;
+    if (in != NULL) {
+        for (size_t i = 0; i < n; i++) {
+            const cxr_split s = split_named(csv->rows[i + 1][split]);
+            if (s < CXR_SPLIT_COUNT) in[c.of[i]] |= (uint8_t)(1u << s);
         }
-        *crossing += splits > 1;
+        *out = tally_of(in, c.count);
     }
-    cxr_mem_free(members);
-    return true;
+    const bool ok = in != NULL;
+    cxr_mem_free(in);
+    cxr_clusters_close(&c);
+    cxr_mem_free(names);
+    return ok;
 }
 
 static size_t count_images(const cxr_csv *csv, cxr_split split, const char *label)
@@ -61,11 +70,11 @@ static size_t count_images(const cxr_csv *csv, cxr_split split, const char *labe
     return n;
 }
 
-static void split_rows(cxr_page *p, const size_t groups[CXR_SPLIT_COUNT])
+static void split_rows(cxr_page *p, const tally *t)
 {
     for (cxr_split s = CXR_SPLIT_TRAIN; s < CXR_SPLIT_COUNT; s++) {
         cxr_html_markup(&p->html, "<tr><th scope=\"row\">%s</th><td>%zu</td><td>%zu</td>", cxr_split_name(s),
-                        count_images(&p->split, s, NULL), groups[s]);
+                        count_images(&p->split, s, NULL), t->groups[s]);
         for (int k = 0; k < p->model->class_count; k++)
             cxr_html_markup(&p->html, "<td>%zu</td>", count_images(&p->split, s, p->model->classes[k]));
         cxr_html_markup(&p->html, "</tr>\n");
@@ -74,29 +83,26 @@ static void split_rows(cxr_page *p, const size_t groups[CXR_SPLIT_COUNT])
 
 static void split_table(cxr_page *p)
 {
-    size_t groups[CXR_SPLIT_COUNT] = {0}, crossing = 0;
+    tally t;
     cxr_html *h = &p->html;
-    if (p->split.row_count == 0 || cxr_csv_column(&p->split, "group") < 0 || !count_groups(&p->split, groups, &crossing)) {
+    if (!count_groups(&p->split, &t)) {
         cxr_html_markup(h,
                         "<p>The run that made this model is not beside it: which images it was trained on is not known here, "
                         "and leakage cannot be checked.</p>\n");
         return;
     }
-    cxr_html_markup(h, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Split\"><table>\n<caption>Images of "
-                       "each split, as trained</caption>\n<thead><tr><th scope=\"col\">Split</th><th scope=\"col\">Images</th>"
-                       "<th scope=\"col\">Patients</th>");
-    for (int k = 0; k < p->model->class_count; k++) {
-        cxr_html_markup(h, "<th scope=\"col\">");
-        cxr_html_text(h, p->model->classes[k]);
-        cxr_html_markup(h, "</th>");
-    }
-    cxr_html_markup(h, "</tr></thead>\n<tbody>\n");
-    split_rows(p, groups);
+    cxr_html_table_heads(h, "Images of each split, as trained");
+    cxr_html_head(h, "Split");
+    cxr_html_head(h, "Images");
+    cxr_html_head(h, "Patients");
+    for (int k = 0; k < p->model->class_count; k++) cxr_html_head(h, p->model->classes[k]);
+    cxr_html_table_rows(h);
+    split_rows(p, &t);
     cxr_html_table_end(h);
     cxr_html_markup(h,
                     "<p><span class=\"%s\">%zu</span> patients are in more than one split. Patients are file-name or table "
                     "groups: no proof of who they are. <code>cxr inspect</code> looks for duplicates across splits.</p>\n",
-                    crossing == 0 ? "ok" : "look", crossing);
+                    t.crossing == 0 ? "ok" : "look", t.crossing);
 }
 
 /* ---- Receipt ---- */

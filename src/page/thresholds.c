@@ -126,11 +126,12 @@ static void points(cxr_page *p)
     if (!isnan(given))
         cxr_html_markup(&p->html, " Predictive values also where %.3g %% of patients are positive, by Bayes' rule.",
                         100.0 * given);
-    cxr_html_markup(&p->html,
-                    "</p>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Operating points\"><table>\n"
-                    "<thead><tr><th scope=\"col\">Point</th><th scope=\"col\">Threshold</th>");
-    for (size_t i = 0; i < columns; i++) cxr_html_markup(&p->html, "<th scope=\"col\">%s</th>", shown[i][1]);
-    cxr_html_markup(&p->html, "</tr></thead>\n<tbody>\n");
+    cxr_html_markup(&p->html, "</p>\n");
+    cxr_html_table_heads(&p->html, "Operating points");
+    cxr_html_head(&p->html, "Point");
+    cxr_html_head(&p->html, "Threshold");
+    for (size_t i = 0; i < columns; i++) cxr_html_head(&p->html, shown[i][1]);
+    cxr_html_table_rows(&p->html);
     for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
         const json_t *point = json_object_get(all, named[i][0]);
         if (point != NULL) point_row(p, named[i], point, columns);

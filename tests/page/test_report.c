@@ -254,6 +254,33 @@ static void test_what_is_known_of_the_checklists(void **state)
     cxr_metrics_free(&m);
 }
 
+/* Of a model that lies in its run: images and patients of each split, and patients that cross. */
+static void test_the_split_is_the_runs(void **state)
+{
+    (void)state;
+    static const char split[] = "path,label,split,group\n1,A,train,p1\n2,A,train,p1\n3,B,train,p2\n4,B,val,p2\n5,A,test,p3\n"
+                                "6,B,test,p1\n7,B,none,p4\n";
+    const char *folder = toy_path("split"), *file = toy_path("run/weights/best.safetensors");
+    cxr_metrics *m = evaluated(folder);
+    must(cxr_make_folders(toy_path("run/weights"), &error));
+    must(cxr_file_write(toy_path("run/args.json"), "{}", 2, &error));
+    must(cxr_file_write(toy_path("run/split.csv"), split, strlen(split), &error));
+    must(cxr_model_save(model, file, false, &error));
+    cxr_model *of_run = NULL, *plain = model;
+    must(cxr_model_open(&of_run, file, &error));
+    model = of_run;
+    must(reported(folder, 0));
+    model = plain;
+    char *page = page_of(folder);
+    expect(page, "<th scope=\"row\">train</th><td>3</td><td>2</td><td>2</td><td>1</td>");
+    expect(page, "<th scope=\"row\">val</th><td>1</td><td>1</td><td>0</td><td>1</td>");
+    expect(page, "<th scope=\"row\">test</th><td>2</td><td>2</td><td>1</td><td>1</td>");
+    expect(page, "<span class=\"look\">2</span> patients are in more than one split");
+    free(page);
+    cxr_model_close(&of_run);
+    cxr_metrics_free(&m);
+}
+
 static void test_bad_folders(void **state)
 {
     (void)state;
@@ -285,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_errors_come_by_confidence),
         cmocka_unit_test(test_a_section_is_there_when_its_file_is),
         cmocka_unit_test(test_what_is_known_of_the_checklists),
+        cmocka_unit_test(test_the_split_is_the_runs),
         cmocka_unit_test(test_bad_folders),
     };
     return cmocka_run_group_tests_name("report", tests, set_up, tear_down);
