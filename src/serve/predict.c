@@ -136,8 +136,8 @@ static json_t *probabilities_json(const cxr_job *j)
 
 static json_t *timing_json(const cxr_job *j)
 {
-    return json_pack("{s:f, s:f, s:f, s:i}", "queue_ms", 1e3 * j->queue_seconds, "decode_ms", 1e3 * j->decode_seconds,
-                     "compute_ms", 1e3 * j->compute_seconds, "batch", j->batch);
+    return json_pack("{s:f, s:f, s:f, s:i, s:i}", "queue_ms", 1e3 * j->queue_seconds, "decode_ms", 1e3 * j->decode_seconds,
+                     "compute_ms", 1e3 * j->compute_seconds, "batch", j->batch, "threads", j->threads);
 }
 
 /* What `cxr predict --format json` says of an image, without its path, and more. */

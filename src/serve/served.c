@@ -1,6 +1,7 @@
 #include "serve/served.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "eval/judge.h"
 #include <pthread.h>
 #include <stdio.h>
@@ -48,6 +49,46 @@ static cxr_status desk_open(cxr_desk *b, const cxr_model *m, const cxr_run_opts 
     return st == CXR_OK ? warm_up(b, err) : st;
 }
 
+/* ---- One image for all ---- */
+
+#define TOGETHER_MOST 8 /* threads: more share too little work */
+#define TRIALS        8 /* images of noise by which bits are compared */
+
+bool cxr_served_together(const cxr_served *s)
+{
+    return s->together.model != NULL;
+}
+
+/* Some libraries' kernels add in another order when there are more threads. */
+static cxr_status compare_bits(bool *same, cxr_engine *a, cxr_engine *b, uint8_t *pixels, cxr_error *err)
+{
+    const cxr_model *m = a->model;
+    const size_t side = (size_t)m->preprocess.size, classes = (size_t)m->class_count;
+    cxr_status st = CXR_OK;
+    *same = true;
+    for (size_t trial = 0; trial < TRIALS && st == CXR_OK && *same; trial++) {
+        for (size_t i = 0; i < side * side; i++) pixels[i] = (uint8_t)cxr_mix64(trial * side * side + i);
+        st = cxr_engine_run(a, 1, pixels, err);
+        if (st == CXR_OK) st = cxr_engine_run(b, 1, pixels, err);
+        *same = memcmp(a->probabilities, b->probabilities, classes * sizeof(float)) == 0 &&
+                (!a->o.features || memcmp(a->features, b->features, a->width * sizeof(float)) == 0);
+    }
+    return st;
+}
+
+/* An image that comes alone need not wait for one core to do it all, as long as the answer is the same. */
+static cxr_status open_together(cxr_served *s, const cxr_run_opts *run, cxr_error *err)
+{
+    cxr_engine_opts o = s->desks[0].engine.o;
+    bool same = false;
+    if (run->batch_size > 1 || s->desk_count == 1) return CXR_OK;
+    o.threads = s->desk_count < TOGETHER_MOST ? s->desk_count : TOGETHER_MOST;
+    cxr_status st = cxr_engine_open(&s->together, s->model, &o, run, err);
+    if (st == CXR_OK) st = compare_bits(&same, &s->desks[0].engine, &s->together, s->desks[0].pixels, err);
+    if (!same) cxr_engine_close(&s->together);
+    return st;
+}
+
 /* ---- One model ---- */
 
 typedef struct opening {
@@ -87,6 +128,7 @@ static cxr_status open_desks(cxr_served *s, const cxr_run_opts *run, cxr_error *
 static void served_free(cxr_served *s)
 {
     for (int i = 0; s->desks != NULL && i < s->desk_count; i++) desk_close(&s->desks[i]);
+    cxr_engine_close(&s->together);
     cxr_mem_free(s->desks);
     cxr_model_close(&s->model);
     cxr_mem_free(s);
@@ -102,7 +144,9 @@ static cxr_status served_fill(cxr_served *s, const cxr_serve_model *m, const cxr
     st = cxr_model_open(&s->model, m->path, err);
     if (st != CXR_OK) return st;
     s->desks = cxr_mem_new((size_t)s->desk_count, sizeof *s->desks);
-    return s->desks != NULL ? open_desks(s, run, err) : cxr_mem_fail(err, "the workers");
+    if (s->desks == NULL) return cxr_mem_fail(err, "the workers");
+    st = open_desks(s, run, err);
+    return st == CXR_OK ? open_together(s, run, err) : st;
 }
 
 void cxr_served_keep(cxr_served *s)

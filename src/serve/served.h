@@ -22,6 +22,7 @@ typedef struct cxr_served {
     cxr_model *model;
     cxr_desk *desks; /* by worker */
     int desk_count;
+    cxr_engine together; /* one image with the cores of several workers, to the bit as a desk does; zeros: there is none */
     atomic_int users;
 } cxr_served;
 
@@ -31,12 +32,13 @@ typedef struct cxr_menu {
     int count;
 } cxr_menu;
 
-/* Opens, compiles and runs each model once, one thread for each worker. run: its batch size is that of a micro-batch. */
+/* Opens, compiles and runs each model once, one thread for each worker. o->run: its batch size is that of a micro-batch. */
 CXR_MUST_CHECK cxr_status cxr_menu_open(cxr_menu *out, const cxr_serve_opts *o, int workers, cxr_error *err);
 /* NULL or "": the first. NULL when there is none of that name. Lent. */
 cxr_served *cxr_menu_find(const cxr_menu *m, const char *name, size_t len);
 void cxr_menu_close(cxr_menu *m); /* gives up its share of each; safe on zeros */
 
+bool cxr_served_together(const cxr_served *s);
 void cxr_served_keep(cxr_served *s);
 void cxr_served_drop(cxr_served *s); /* the last one frees it */
 #endif

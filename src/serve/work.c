@@ -17,6 +17,13 @@ typedef struct cxr_hand {
     int index;
 } cxr_hand;
 
+/* What a worker takes out of the queue. */
+typedef struct cxr_batch {
+    cxr_job *chain; /* NULL: the queue is closed and empty */
+    int count;
+    bool alone; /* nobody else works or waits */
+} cxr_batch;
+
 /* ---- The queue ---- */
 
 bool cxr_crew_put(cxr_crew *c, cxr_job *jobs, int count)
@@ -63,29 +70,53 @@ static void gather(cxr_crew *c, cxr_job **chain, int *count, int most)
     }
 }
 
-/* The next micro-batch as a chain; NULL when the queue is closed and empty. */
-static cxr_job *take(cxr_crew *c, int *count)
+/* The first worker comes first, so that an image that comes alone always finds the one whose thread has a team. The lock is held. */
+static bool may_take(const cxr_hand *h)
 {
-    cxr_job *chain = NULL;
-    *count = 0;
+    return h->crew->first != NULL && (h->index == 0 || h->crew->first_works);
+}
+
+/* The first image waits a while for others. The lock is held. */
+static void gather_more(cxr_crew *c, cxr_batch *b)
+{
+    const double until = b->chain->put_at + c->max_wait;
+    const struct timespec at = {(time_t)until, (long)((until - floor(until)) * 1e9)};
+    while (b->count < c->batch && !c->closed && pthread_cond_timedwait(&c->filled, &c->lock, &at) != ETIMEDOUT)
+        gather(c, &b->chain, &b->count, c->batch);
+}
+
+static void count_batch(cxr_crew *c, const cxr_batch *b)
+{
+    int bucket = 0;
+    while (bucket < CXR_BATCH_BUCKETS - 1 && (1 << bucket) < b->count) bucket++;
+    c->batches++;
+    c->batch_sizes[bucket]++;
+    c->images += (uint64_t)b->count;
+}
+
+static cxr_batch take(const cxr_hand *h)
+{
+    cxr_crew *c = h->crew;
+    cxr_batch b = {0};
     (void)pthread_mutex_lock(&c->lock);
-    while (c->first == NULL && !c->closed) (void)pthread_cond_wait(&c->filled, &c->lock);
-    gather(c, &chain, count, c->batch);
-    if (chain != NULL && chain->kind == CXR_JOB_PREDICT && *count < c->batch && c->max_wait > 0.0) {
-        const double until = chain->put_at + c->max_wait;
-        const struct timespec at = {(time_t)until, (long)((until - floor(until)) * 1e9)};
-        while (*count < c->batch && !c->closed && pthread_cond_timedwait(&c->filled, &c->lock, &at) != ETIMEDOUT)
-            gather(c, &chain, count, c->batch);
-    }
-    if (*count > 0) {
-        int bucket = 0;
-        while (bucket < CXR_BATCH_BUCKETS - 1 && (1 << bucket) < *count) bucket++;
-        c->batches++;
-        c->batch_sizes[bucket]++;
-        c->images += (uint64_t)*count;
-    }
+    while (!may_take(h) && !c->closed) (void)pthread_cond_wait(&c->filled, &c->lock);
+    gather(c, &b.chain, &b.count, c->batch);
+    if (h->index == 0) c->first_works = b.count > 0;
+    b.alone = c->working == 0 && c->first == NULL;
+    c->working += b.count > 0;
+    if (c->first != NULL) (void)pthread_cond_broadcast(&c->filled); /* the others may take now */
+    if (b.count > 0 && b.chain->kind == CXR_JOB_PREDICT && b.count < c->batch && c->max_wait > 0.0) gather_more(c, &b);
+    if (b.count > 0) count_batch(c, &b);
     (void)pthread_mutex_unlock(&c->lock);
-    return chain;
+    return b;
+}
+
+static void put_down(const cxr_hand *h)
+{
+    (void)pthread_mutex_lock(&h->crew->lock);
+    h->crew->working--;
+    if (h->index == 0) h->crew->first_works = false;
+    (void)pthread_mutex_unlock(&h->crew->lock);
 }
 
 /* ---- Answers ---- */
@@ -117,10 +148,13 @@ static void decide(cxr_job *j, const cxr_engine *e, int row)
     cxr_judge(&j->judgement, m, &j->look, e->o.features ? e->features + (size_t)row * e->width : NULL);
 }
 
-static void predict(const cxr_hand *h, cxr_job *chain)
+static void predict(const cxr_hand *h, const cxr_batch *batch)
 {
-    cxr_desk *b = &chain->served->desks[h->index];
-    const size_t side = (size_t)chain->served->model->preprocess.size;
+    cxr_job *chain = batch->chain;
+    cxr_served *served = chain->served;
+    cxr_desk *b = &served->desks[h->index];
+    cxr_engine *engine = batch->alone && cxr_served_together(served) ? &served->together : &b->engine;
+    const size_t side = (size_t)served->model->preprocess.size;
     cxr_error error = {0};
     int n = 0;
     for (cxr_job *j = chain; j != NULL; j = j->next) {
@@ -131,15 +165,16 @@ static void predict(const cxr_hand *h, cxr_job *chain)
         n += j->error.status == CXR_OK;
     }
     const double began = cxr_now();
-    const cxr_status st = n > 0 ? cxr_engine_run(&b->engine, n, b->pixels, &error) : CXR_OK;
+    const cxr_status st = n > 0 ? cxr_engine_run(engine, n, b->pixels, &error) : CXR_OK;
     const double seconds = cxr_now() - began;
     int row = 0;
     for (cxr_job *j = chain; j != NULL; j = j->next) {
         if (j->error.status != CXR_OK) continue;
         j->error.status = st;
-        if (st == CXR_OK) j->error.status = cxr_engine_check(&b->engine, row, &j->error);
-        if (j->error.status == CXR_OK) decide(j, &b->engine, row);
+        if (st == CXR_OK) j->error.status = cxr_engine_check(engine, row, &j->error);
+        if (j->error.status == CXR_OK) decide(j, engine, row);
         j->batch = n;
+        j->threads = engine->o.threads;
         j->compute_seconds = seconds;
         row++;
     }
@@ -184,20 +219,20 @@ static void explain_one(const cxr_hand *h, cxr_job *j)
     const double decoded = cxr_now();
     j->decode_seconds = decoded - began;
     if (j->error.status == CXR_OK) j->error.status = explain(h, j, &j->error);
-    j->batch = 1;
+    j->batch = j->threads = 1;
     j->compute_seconds = cxr_now() - decoded;
 }
 
 static void *work(void *ctx)
 {
     const cxr_hand *h = ctx;
-    int count;
-    for (cxr_job *chain = take(h->crew, &count); chain != NULL; chain = take(h->crew, &count)) {
-        if (chain->kind == CXR_JOB_EXPLAIN)
-            explain_one(h, chain);
+    for (cxr_batch b = take(h); b.chain != NULL; b = take(h)) {
+        if (b.chain->kind == CXR_JOB_EXPLAIN)
+            explain_one(h, b.chain);
         else
-            predict(h, chain);
-        for (cxr_job *j = chain, *next; j != NULL; j = next) {
+            predict(h, &b);
+        put_down(h);
+        for (cxr_job *j = b.chain, *next; j != NULL; j = next) {
             next = j->next; /* the owner may free it at once */
             j->done(j->owner);
         }

@@ -21,9 +21,9 @@ typedef struct cxr_job {
     void (*done)(void *owner);
     void *owner;
     /* results */
-    cxr_error error;      /* status CXR_OK, or why there is no answer */
-    float *probabilities; /* classes of them; room given by the owner */
-    int predicted, batch; /* class; images of its micro-batch */
+    cxr_error error;               /* status CXR_OK, or why there is no answer */
+    float *probabilities;          /* classes of them; room given by the owner */
+    int predicted, batch, threads; /* class; images of its micro-batch, threads that computed them */
     cxr_look look;
     cxr_judgement judgement; /* whether the answer means anything */
     double put_at, queue_seconds, decode_seconds, compute_seconds;
@@ -41,6 +41,8 @@ typedef struct cxr_crew {
     cxr_job *first, **end;
     int waiting, most; /* images in the queue; its room */
     bool closed;
+    int working;      /* workers that do */
+    bool first_works; /* the first of them does */
     int batch;
     double max_wait; /* seconds */
     cxr_limits limits;

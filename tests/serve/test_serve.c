@@ -87,6 +87,11 @@ static void check_prediction(const json_t *a, const known *k)
     }
 }
 
+static json_int_t timing_of(const json_t *a, const char *what)
+{
+    return json_integer_value(json_object_get(json_object_get(a, "timing"), what));
+}
+
 static void a_body_is_answered_as_prediction_does(void **state)
 {
     (void)state;
@@ -100,7 +105,8 @@ static void a_body_is_answered_as_prediction_does(void **state)
             json_t *a = parse(&r);
             check_prediction(a, &k);
             assert_string_equal(json_string_value(json_object_get(a, "model")), "toy");
-            assert_int_equal(json_integer_value(json_object_get(json_object_get(a, "timing"), "batch")), 1);
+            assert_int_equal(timing_of(a, "batch"), 1);
+            assert_int_equal(timing_of(a, "threads"), 2); /* there was nobody else */
             json_decref(a);
             reply_free(&r);
             cxr_buf_free(&file);
@@ -164,6 +170,7 @@ static void a_form_is_a_list_in_its_order(void **state)
     assert_int_equal(json_array_size(list), 3);
     check_prediction(json_array_get(list, 0), &first);
     check_prediction(json_array_get(list, 2), &last);
+    assert_int_equal(timing_of(json_array_get(list, 0), "threads"), 1); /* others waited */
     assert_string_equal(json_string_value(json_object_get(json_array_get(list, 0), "name")), "a.jpeg");
     assert_string_equal(json_string_value(json_object_get(json_array_get(list, 1), "status")), "error");
     json_decref(root);

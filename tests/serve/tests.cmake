@@ -1,8 +1,10 @@
-# Tests of the server as it is run: a process of its own, over loopback. serve_soak is everything at once, for a while; bench/soak.sh
-# runs it for longer.
+# Tests of the server as it is run: a process of its own, over loopback. serve_soak is everything at once, for a while, and
+# serve_load many clients with images of their own; bench/soak.sh and bench/load.sh run them for longer.
 set(serve_names test_locked test_hostile test_drain serve_soak)
-add_executable(serve_soak serve/soak.c)
-target_link_libraries(serve_soak PRIVATE cxr_test_tools PkgConfig::CMOCKA)
+foreach(tool soak load)
+  add_executable(serve_${tool} serve/${tool}.c)
+  target_link_libraries(serve_${tool} PRIVATE cxr_test_tools PkgConfig::CMOCKA)
+endforeach()
 foreach(name ${serve_names})
   target_compile_definitions(${name} PRIVATE CXR_PROGRAM="$<TARGET_FILE:cxr>")
   if(CXR_SANITIZE)
@@ -13,4 +15,6 @@ endforeach()
 target_sources(test_hostile PRIVATE serve/hostile.c)
 target_sources(serve_soak PRIVATE serve/hostile.c)
 add_test(NAME serve/soak COMMAND serve_soak $<TARGET_FILE:cxr> ${CMAKE_CURRENT_SOURCE_DIR}/fixtures 10)
-set_tests_properties(serve/soak PROPERTIES TIMEOUT 300 LABELS serve)
+add_test(NAME serve/load COMMAND ${PROJECT_SOURCE_DIR}/bench/load.sh --build ${PROJECT_BINARY_DIR} --clients 16 --requests 20
+  $<$<BOOL:${CXR_SANITIZE}>:--no-sandbox> COMMAND_EXPAND_LISTS)
+set_tests_properties(serve/soak serve/load PROPERTIES TIMEOUT 300 LABELS serve)

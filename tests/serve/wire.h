@@ -198,8 +198,9 @@ static inline bool wire_body(const wire_reply *r, size_t *at, size_t *len)
     const char *stop = r->len > 0 ? memmem(r->bytes, r->len, end, 4) : NULL;
     if (stop == NULL) return false;
     *at = (size_t)(stop - r->bytes) + 4;
-    const char *number = memmem(r->bytes, *at, name, sizeof name - 1);
-    *len = number != NULL ? (size_t)strtoull(number + sizeof name - 1, NULL, 10) : 0;
+    *len = 0;
+    for (const char *line = r->bytes; line < stop; line = strstr(line + 2, "\r\n"))
+        if (strncasecmp(line, name, sizeof name - 1) == 0) *len = (size_t)strtoull(line + sizeof name - 1, NULL, 10);
     return true;
 }
 
