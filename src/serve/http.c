@@ -289,13 +289,21 @@ static void job_done(void *ctx)
     if (atomic_fetch_sub(&r->left, 1) == 1) MHD_resume_connection(r->connection);
 }
 
-static answer dispatch(cxr_request *r)
+/* Ends without a reply where there are jobs, and the next call puts them: only after such a call does the daemon wait for nothing of
+ * the connection. One that is suspended earlier is read when it is resumed, and is closed without its reply when its client has
+ * said that it will send no more (shutdown(), as `nc -N` does). */
+static answer start(cxr_request *r)
 {
     cxr_reply reply = {0};
-    r->dispatched = true;
+    r->started = true;
     if (r->refusal.code != 0) return send_reply(r, &r->refusal);
     r->route->start(r, &reply);
-    if (reply.code != 0) return send_reply(r, &reply);
+    return reply.code != 0 ? send_reply(r, &reply) : MHD_YES;
+}
+
+static answer dispatch(cxr_request *r)
+{
+    r->dispatched = true;
     for (int i = 0; i < r->job_count; i++) {
         r->jobs[i].done = job_done;
         r->jobs[i].owner = r;
@@ -330,6 +338,7 @@ answer cxr_http_request(void *ctx, struct MHD_Connection *c, const char *url, co
         return a;
     }
     if (r->replied) return MHD_YES;
+    if (!r->started) return start(r);
     return r->dispatched ? finish(r) : dispatch(r);
 }
 

@@ -80,7 +80,7 @@ struct cxr_request {
     double began;
     uint8_t *body;
     size_t len, room, pieces;
-    bool begun, dispatched, replied;
+    bool begun, started, dispatched, replied;
     cxr_reply refusal; /* code not 0: the reply, whatever else the body brings */
     /* what start makes */
     cxr_served *served; /* kept */

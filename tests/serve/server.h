@@ -1,14 +1,11 @@
-/* A server on a free port of loopback, with a small network of random weights, and clients for it: libcurl, and bytes as they are. */
+/* A server on a free port of loopback, with a small network of random weights, and a client for it. */
 #ifndef CXR_TESTS_SERVE_SERVER_H
 #define CXR_TESTS_SERVE_SERVER_H
 #include "model/model.h"
 #include "train/toy.h"
-#include <arpa/inet.h>
 #include <curl/curl.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
 #include <time.h>
 
 /* ---- The server ---- */
@@ -198,42 +195,5 @@ static inline void reply_free(reply *r)
 {
     free(r->body);
     *r = (reply){0};
-}
-
-/* ---- Bytes as they are ---- */
-
-static inline int connect_to(const test_server *s)
-{
-    const struct sockaddr_in a = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)atomic_load(&s->port)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof a) == 0) return fd;
-    if (fd >= 0) (void)close(fd);
-    return -1;
-}
-
-/* Sends, says that no more will come, and reads up to the end: the status; 0: the connection ended without a reply; -1: nothing came
- * for 5 seconds. */
-static inline int exchange(const test_server *s, const void *data, size_t len)
-{
-    char text[4096] = "";
-    size_t got = 0;
-    const struct timeval patience = {5, 0};
-    const int fd = connect_to(s);
-    if (fd < 0) return 0;
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    for (size_t at = 0; at < len;) {
-        const ssize_t n = send(fd, (const char *)data + at, len - at, MSG_NOSIGNAL);
-        if (n <= 0) break;
-        at += (size_t)n;
-    }
-    (void)shutdown(fd, SHUT_WR);
-    ssize_t n;
-    while ((n = recv(fd, text + got, sizeof text - 1 - got, 0)) > 0 && got < sizeof text - 1) got += (size_t)n;
-    const bool late = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
-    (void)close(fd);
-    text[got] = '\0';
-    if (got >= 12 && strncmp(text, "HTTP/1.", 7) == 0) return atoi(text + 9);
-    return late ? -1 : 0;
 }
 #endif
