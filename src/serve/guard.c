@@ -59,6 +59,13 @@ static bool split_host(const char *host, char name[NAME_ROOM], bool *bracketed)
     return true;
 }
 
+static bool is_given(const cxr_guard *g, const char *name)
+{
+    for (int i = 0; i < g->host_count; i++)
+        if (strcasecmp(name, g->hosts[i]) == 0) return true;
+    return false;
+}
+
 bool cxr_guard_host(const cxr_guard *g, const char *host)
 {
     char name[NAME_ROOM];
@@ -66,18 +73,19 @@ bool cxr_guard_host(const cxr_guard *g, const char *host)
     if (host == NULL || !split_host(host, name, &bracketed)) return false;
     if (bracketed ? read_v6(name, &loopback) : read_v4(name, &loopback)) return loopback || !g->loopback;
     if (bracketed) return false;
-    if (strcasecmp(name, "localhost") == 0) return true;
-    for (int i = 0; i < g->host_count; i++)
-        if (strcasecmp(name, g->hosts[i]) == 0) return true;
-    return false;
+    return strcasecmp(name, "localhost") == 0 || is_given(g, name);
 }
 
 bool cxr_guard_origin(const cxr_guard *g, const char *origin, const char *host)
 {
-    const char *scheme = g->tls ? "https://" : "http://";
+    static const char http[] = "http://", https[] = "https://";
+    char name[NAME_ROOM];
+    bool bracketed = false;
     if (origin == NULL) return true;
-    return host != NULL && *host != '\0' && strncmp(origin, scheme, strlen(scheme)) == 0 &&
-           strcasecmp(origin + strlen(scheme), host) == 0;
+    if (host == NULL || !split_host(host, name, &bracketed)) return false;
+    if (strncmp(origin, https, sizeof https - 1) == 0)
+        return (g->tls || is_given(g, name)) && strcasecmp(origin + sizeof https - 1, host) == 0;
+    return !g->tls && strncmp(origin, http, sizeof http - 1) == 0 && strcasecmp(origin + sizeof http - 1, host) == 0;
 }
 
 /* ---- Token ---- */

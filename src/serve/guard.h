@@ -16,7 +16,8 @@ bool cxr_address_read(const char *text, bool *loopback, bool *v6);
 /* Whether a Host header names this server: a page elsewhere whose name was pointed at us (DNS rebinding) sends its own name. Digits
  * cannot be rebound: on loopback those of loopback pass, elsewhere any. */
 bool cxr_guard_host(const cxr_guard *g, const char *host);
-/* Whether a page of that origin may ask: only one that came from here. NULL: not a page's request. */
+/* Whether a page of that origin may ask: only one that came from here; by https also where a proxy speaks it for a server that does
+ * not, under a name that was given. NULL: not a page's request. */
 bool cxr_guard_origin(const cxr_guard *g, const char *origin, const char *host);
 /* Reads the token of a file's first line: 16 to 512 printable characters. */
 CXR_MUST_CHECK cxr_status cxr_guard_read_token(cxr_guard *g, const char *path, cxr_error *err);

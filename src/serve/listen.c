@@ -1,7 +1,5 @@
 /* The door: the listening socket, the daemon behind it, and how it shuts without losing a request. */
-#include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "serve/server.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,9 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define POOL     ((size_t)64 << 10) /* of a connection: headers of CXR_HEADERS_MOST fit, parsed */
-#define KEY_MOST ((uint64_t)1 << 20)
-#define QUIET    0.1 /* seconds without a request, after which what is left of connections is idle */
+#define POOL  ((size_t)64 << 10) /* of a connection: headers of CXR_HEADERS_MOST fit, parsed */
+#define QUIET 0.1                /* seconds without a request, after which what is left of connections is idle */
 
 static bool make_address(struct sockaddr_storage *out, socklen_t *len, const char *text, int port)
 {
@@ -38,7 +35,7 @@ static int port_of(int fd)
     return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port);
 }
 
-static cxr_status listen_on(cxr_server *s, cxr_error *err)
+cxr_status cxr_http_open(cxr_server *s, cxr_error *err)
 {
     struct sockaddr_storage address = {0};
     socklen_t len = 0;
@@ -53,29 +50,12 @@ static cxr_status listen_on(cxr_server *s, cxr_error *err)
     return CXR_OK;
 }
 
-/* A PEM file as text. */
-static cxr_status read_pem(char **out, const char *path, cxr_error *err)
-{
-    cxr_buf file = {0};
-    const cxr_status st = cxr_buf_read(&file, path, KEY_MOST, err);
-    if (st != CXR_OK) return st;
-    *out = cxr_mem_printf("%.*s", (int)file.len, (const char *)file.data);
-    explicit_bzero(file.data, file.len);
-    cxr_buf_free(&file);
-    return *out != NULL ? CXR_OK : cxr_mem_fail(err, path);
-}
-
-cxr_status cxr_http_open(cxr_server *s, cxr_error *err)
-{
-    cxr_status st = listen_on(s, err);
-    if (st == CXR_OK && s->guard.tls) st = read_pem(&s->certificate, s->o.certificate, err);
-    return st == CXR_OK && s->guard.tls ? read_pem(&s->key, s->o.key, err) : st;
-}
-
 cxr_status cxr_http_start(cxr_server *s, cxr_error *err)
 {
-    const struct MHD_OptionItem tls[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, s->certificate}, {MHD_OPTION_HTTPS_MEM_KEY, 0, s->key}, {MHD_OPTION_END, 0, NULL}};
+    const struct MHD_OptionItem tls[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, s->tls.certificate},
+                                         {MHD_OPTION_HTTPS_MEM_KEY, 0, s->tls.key},
+                                         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)CXR_TLS_VERSIONS},
+                                         {MHD_OPTION_END, 0, NULL}};
     const struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     const unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (s->guard.tls ? MHD_USE_TLS : 0u);
     s->daemon =
@@ -87,7 +67,7 @@ cxr_status cxr_http_start(cxr_server *s, cxr_error *err)
                          cxr_http_connection, s, MHD_OPTION_ARRAY, s->guard.tls ? tls : none, MHD_OPTION_END);
     if (s->daemon != NULL) return CXR_OK;
     return cxr_fail(err, CXR_EUNAVAILABLE, "the server cannot start%s",
-                    s->guard.tls ? ": certificate and key must be PEM and belong together" : "");
+                    s->guard.tls ? ": the TLS library does not take the certificate or its key" : "");
 }
 
 /* From now on a SYN is dropped, so that no connection can begin between the last one taken and the socket's end; its sender tries
@@ -141,10 +121,6 @@ void cxr_http_close(cxr_server *s)
 {
     if (s->daemon != NULL) MHD_stop_daemon(s->daemon);
     if (s->socket >= 0) (void)close(s->socket);
-    if (s->key != NULL) explicit_bzero(s->key, strlen(s->key));
-    cxr_mem_free(s->certificate);
-    cxr_mem_free(s->key);
-    s->certificate = s->key = NULL;
     s->daemon = NULL;
     s->socket = -1;
 }

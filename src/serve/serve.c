@@ -83,7 +83,8 @@ static cxr_status check_door(cxr_server *s, cxr_error *err)
     s->guard.tls = o->certificate != NULL;
     s->guard.hosts = o->hosts;
     s->guard.host_count = o->host_count;
-    return o->token_file != NULL ? cxr_guard_read_token(&s->guard, o->token_file, err) : CXR_OK;
+    const cxr_status st = s->guard.tls ? cxr_tls_open(&s->tls, o->certificate, o->key, err) : CXR_OK;
+    return st == CXR_OK && o->token_file != NULL ? cxr_guard_read_token(&s->guard, o->token_file, err) : st;
 }
 
 /* ---- Running ---- */
@@ -167,6 +168,7 @@ cxr_status cxr_serve(const cxr_serve_opts *opts, const cxr_hooks *hooks, cxr_err
     }
     cxr_crew_close(&s->crew); /* what waits for it is resumed before the daemon ends */
     cxr_http_close(s);
+    cxr_tls_close(&s->tls);
     cxr_menu_close(&s->menu);
     cxr_peers_close(&s->peers);
     (void)pthread_mutex_destroy(&s->menu_lock);

@@ -6,6 +6,7 @@
 #include "serve/guard.h"
 #include "serve/peers.h"
 #include "serve/served.h"
+#include "serve/tls.h"
 #include "serve/work.h"
 #include <jansson.h>
 #include <microhttpd.h>
@@ -59,7 +60,7 @@ typedef struct cxr_server {
     cxr_crew crew;
     cxr_peers peers;
     cxr_meter meter;
-    char *certificate, *key; /* PEM; lent to the daemon */
+    cxr_tls tls; /* lent to the daemon */
     struct MHD_Daemon *daemon;
     atomic_bool draining;
     atomic_int at_hand; /* requests whose reply is not sent whole */
@@ -105,8 +106,7 @@ void cxr_http_connection(void *ctx, struct MHD_Connection *c, void **peer, enum 
 
 /* ---- listen.c ---- */
 
-/* Opens what needs the file system or a name: the socket, which takes connections from now on, and the certificate. The caller
- * closes it also after a failure. */
+/* Opens the socket, which takes connections from now on. The caller closes it also after a failure. */
 CXR_MUST_CHECK cxr_status cxr_http_open(cxr_server *s, cxr_error *err);
 /* Answers from now on. */
 CXR_MUST_CHECK cxr_status cxr_http_start(cxr_server *s, cxr_error *err);

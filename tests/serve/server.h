@@ -2,8 +2,8 @@
 #ifndef CXR_TESTS_SERVE_SERVER_H
 #define CXR_TESTS_SERVE_SERVER_H
 #include "model/model.h"
+#include "serve/curl.h"
 #include "train/toy.h"
-#include <curl/curl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -132,68 +132,16 @@ static inline bool toy_model(const char *name, uint64_t seed)
     return good;
 }
 
-/* ---- curl ---- */
+/* ---- Its client ---- */
 
-typedef struct reply {
-    long code;
-    char *body; /* ended by a zero that len does not count */
-    size_t len;
-    char headers[4096];
-} reply;
-
-static inline size_t reply_take(char *data, size_t size, size_t count, void *to)
-{
-    reply *r = to;
-    char *more = realloc(r->body, r->len + size * count + 1);
-    if (more == NULL) return 0;
-    r->body = more;
-    memcpy(r->body + r->len, data, size * count);
-    r->len += size * count;
-    r->body[r->len] = '\0';
-    return size * count;
-}
-
-static inline size_t reply_take_header(char *data, size_t size, size_t count, void *to)
-{
-    reply *r = to;
-    const size_t len = strlen(r->headers), take = size * count < sizeof r->headers - len - 1 ? size * count : 0;
-    memcpy(r->headers + len, data, take);
-    r->headers[len + take] = '\0';
-    return size * count;
-}
-
-/* One request. data NULL: GET. header NULL: none. code 0: there was no reply. To be freed with reply_free(). */
+/* One request, as ask_url() makes it. */
 static inline reply ask(const test_server *s, const char *path, const void *data, size_t len, const char *header)
 {
-    reply r = {0};
     char url[512];
     CURL *c = curl_easy_init();
-    struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
-    if (header != NULL) headers = curl_slist_append(headers, header);
     (void)snprintf(url, sizeof url, "http://127.0.0.1:%d%s", atomic_load(&s->port), path);
-    (void)curl_easy_setopt(c, CURLOPT_URL, url);
-    (void)curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
-    (void)curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    (void)curl_easy_setopt(c, CURLOPT_PATH_AS_IS, 1L);
-    (void)curl_easy_setopt(c, CURLOPT_TIMEOUT, 60L);
-    (void)curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
-    (void)curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, reply_take);
-    (void)curl_easy_setopt(c, CURLOPT_WRITEDATA, &r);
-    (void)curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, reply_take_header);
-    (void)curl_easy_setopt(c, CURLOPT_HEADERDATA, &r);
-    if (data != NULL) {
-        (void)curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)len);
-        (void)curl_easy_setopt(c, CURLOPT_POSTFIELDS, data);
-    }
-    if (curl_easy_perform(c) == CURLE_OK) (void)curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &r.code);
-    curl_slist_free_all(headers);
+    const reply r = ask_url(c, url, data, len, header);
     curl_easy_cleanup(c);
     return r;
-}
-
-static inline void reply_free(reply *r)
-{
-    free(r->body);
-    *r = (reply){0};
 }
 #endif

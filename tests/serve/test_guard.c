@@ -102,6 +102,14 @@ static void origins(void **state)
         if (cxr_guard_origin(&tls, cases[i].origin, "localhost:8080") != cases[i].tls) fail_msg("tls: %s", cases[i].origin);
     }
     assert_false(cxr_guard_origin(&plain, "http://", ""));
+    const char *const hosts[] = {"cxr.example.org"};
+    const cxr_guard behind = {.loopback = true, .hosts = hosts, .host_count = 1}; /* a proxy */
+    assert_true(cxr_guard_origin(&behind, "https://cxr.example.org", "cxr.example.org"));
+    assert_true(cxr_guard_origin(&behind, "https://cxr.example.org:8443", "cxr.example.org:8443"));
+    assert_true(cxr_guard_origin(&behind, "http://cxr.example.org", "cxr.example.org"));
+    assert_false(cxr_guard_origin(&behind, "https://cxr.example.org", "cxr.example.org:8443"));
+    assert_false(cxr_guard_origin(&behind, "https://evil.org", "cxr.example.org"));
+    assert_false(cxr_guard_origin(&behind, "https://localhost", "localhost"));
     assert_false(cxr_guard_origin(&plain, "http://localhost", NULL));
 }
 

@@ -1,6 +1,6 @@
 # Tests of the server as it is run: a process of its own, over loopback. serve_soak is everything at once, for a while, and
 # serve_load many clients with images of their own; bench/soak.sh and bench/load.sh run them for longer.
-set(serve_names test_locked test_hostile test_drain serve_soak)
+set(serve_names test_locked test_hostile test_drain test_tls serve_soak)
 foreach(tool soak load)
   add_executable(serve_${tool} serve/${tool}.c)
   target_link_libraries(serve_${tool} PRIVATE cxr_test_tools PkgConfig::CMOCKA)

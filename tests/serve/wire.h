@@ -83,7 +83,7 @@ static inline cxr_buf wire_log(const wire_server *s)
 /* The port that the server says it answers at; 0: not yet. */
 static inline int wire_port(const wire_server *s)
 {
-    static const char mark[] = "http://127.0.0.1:";
+    static const char mark[] = "://127.0.0.1:";
     cxr_buf log = wire_log(s);
     const char *at = log.len > 0 ? memmem(log.data, log.len, mark, sizeof mark - 1) : NULL;
     const char *end = at != NULL ? memchr(at, '\n', log.len - (size_t)(at - (const char *)log.data)) : NULL;
