@@ -46,9 +46,9 @@ static void put_seconds(FILE *f, const cxr_meter *m)
         sum += m->seconds[i];
         (void)fprintf(f, "cxr_request_seconds_bucket{le=\"%g\"} %llu\n", bounds[i], (unsigned long long)sum);
     }
-    (void)fprintf(f,
-                  "cxr_request_seconds_bucket{le=\"+Inf\"} %llu\ncxr_request_seconds_sum %g\ncxr_request_seconds_count %llu\n",
-                  (unsigned long long)m->answered, m->seconds_sum, (unsigned long long)m->answered);
+    (void)fprintf(
+        f, "cxr_request_seconds_bucket{le=\"+Inf\"} %llu\ncxr_request_seconds_sum %.6f\ncxr_request_seconds_count %llu\n",
+        (unsigned long long)m->answered, m->seconds_sum, (unsigned long long)m->answered);
 }
 
 static void put_crew(FILE *f, cxr_crew *c)

@@ -1,6 +1,6 @@
 /* The page's files and the model's card as they are served; peers/test_serve_page.py drives the page in a browser. */
 #include "base/mem.h"
-#include "serve/server.h"
+#include "serve/toy_server.h"
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>

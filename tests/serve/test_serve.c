@@ -1,5 +1,5 @@
 /* A server and its clients: what it answers is what cxr_predict() says of the same image, bit for bit, however it is asked. */
-#include "serve/server.h"
+#include "serve/toy_server.h"
 #include <jansson.h>
 #include <math.h>
 #include <setjmp.h>

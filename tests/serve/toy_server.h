@@ -1,6 +1,6 @@
 /* A server on a free port of loopback, with a small network of random weights, and a client for it. */
-#ifndef CXR_TESTS_SERVE_SERVER_H
-#define CXR_TESTS_SERVE_SERVER_H
+#ifndef CXR_TESTS_SERVE_TOY_SERVER_H
+#define CXR_TESTS_SERVE_TOY_SERVER_H
 #include "model/model.h"
 #include "serve/curl.h"
 #include "train/toy.h"
