@@ -88,6 +88,8 @@ static bool refuse_form(cxr_request *r, const fields *f)
     uint64_t bytes = 0;
     if (strlen(r->uri) > URI_MOST)
         cxr_reply_error(&r->refusal, 414, "the address is longer than %zu bytes", URI_MOST);
+    else if (strchr(r->uri, ' ') != NULL)
+        cxr_reply_error(&r->refusal, 400, "the address holds a space");
     else if (f->bytes > CXR_HEADERS_MOST || f->count > FIELDS_MOST)
         cxr_reply_error(&r->refusal, 431, "the headers are over %zu bytes or %d fields", CXR_HEADERS_MOST, FIELDS_MOST);
     else if (f->odd || f->hosts != 1 || f->lengths > 1 || f->encodings > 1 || (f->lengths > 0 && f->encodings > 0))

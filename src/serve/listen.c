@@ -58,13 +58,12 @@ cxr_status cxr_http_start(cxr_server *s, cxr_error *err)
                                          {MHD_OPTION_END, 0, NULL}};
     const struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     const unsigned flags = MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | (s->guard.tls ? MHD_USE_TLS : 0u);
-    s->daemon =
-        MHD_start_daemon(flags, 0, NULL, NULL, cxr_http_request, s, MHD_OPTION_LISTEN_SOCKET, s->socket,
-                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->o.connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-                         (unsigned)s->o.connections_per_address, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CXR_IDLE_SECONDS,
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, POOL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK,
-                         cxr_http_line, s, MHD_OPTION_NOTIFY_COMPLETED, cxr_http_completed, s, MHD_OPTION_NOTIFY_CONNECTION,
-                         cxr_http_connection, s, MHD_OPTION_ARRAY, s->guard.tls ? tls : none, MHD_OPTION_END);
+    s->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, cxr_http_request, s, MHD_OPTION_LISTEN_SOCKET, s->socket, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)s->o.connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)s->o.connections_per_address,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CXR_IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, POOL,
+        MHD_OPTION_URI_LOG_CALLBACK, cxr_http_line, s, MHD_OPTION_NOTIFY_COMPLETED, cxr_http_completed, s,
+        MHD_OPTION_NOTIFY_CONNECTION, cxr_http_connection, s, MHD_OPTION_ARRAY, s->guard.tls ? tls : none, MHD_OPTION_END);
     if (s->daemon != NULL) return CXR_OK;
     return cxr_fail(err, CXR_EUNAVAILABLE, "the server cannot start%s",
                     s->guard.tls ? ": the TLS library does not take the certificate or its key" : "");
