@@ -14,9 +14,14 @@ typedef struct row {
     double v, edge, medial[2]; /* medial: left of the midline, and right, where the heart's shadow is left out */
 } row;
 
+static double share(double x)
+{
+    return x < 0.0 ? 0.0 : x > 1.0 ? 1.0 : x;
+}
+
 static row row_at(double v)
 {
-    const double rise = 1.0 - fmin(fmax(v / 0.75, 0.0), 1.0), low = fmin(fmax((v - 0.35) / 0.45, 0.0), 1.0);
+    const double rise = 1.0 - share(v / 0.75), low = share((v - 0.35) / 0.45);
     return (row){v, 0.40 + 0.60 * sqrt(1.0 - rise * rise), {0.17 + 0.08 * low, 0.17 + 0.30 * low * low * (3.0 - 2.0 * low)}};
 }
 
@@ -24,11 +29,6 @@ static bool inside(const row *r, double u)
 {
     const double out = fabs(u);
     return r->v > 0.0 && out > r->medial[u > 0.0] && out < r->edge && r->v < 0.90 + 0.45 * (out - 0.45) * (out - 0.45);
-}
-
-static bool on_heart(const row *r, double u)
-{
-    return r->v > 0.35 && r->v < 1.0 && u > 0.0 && u < 0.6;
 }
 
 bool cxr_lungs_hold(const cxr_lungs *l, double x, double y)
@@ -143,20 +143,102 @@ static double deviation(const sums *a, const sums *b)
     return sqrt(fmax((a->squares + b->squares) / n - m * m, 0.0));
 }
 
+/* Sums over the first i cells of each row, so that those of a stretch cost no more than those of a cell. */
+typedef struct table {
+    double sum[GRID][GRID + 1], squares[GRID][GRID + 1];
+} table;
+
+static void tabulate(table *t, const cells *c)
+{
+    for (int j = 0; j < GRID; j++) {
+        t->sum[j][0] = t->squares[j][0] = 0.0;
+        for (int i = 0; i < GRID; i++) {
+            t->sum[j][i + 1] = t->sum[j][i] + c->grey[j][i];
+            t->squares[j][i + 1] = t->squares[j][i] + c->grey[j][i] * c->grey[j][i];
+        }
+    }
+}
+
+/* Cells of a row, from the first to before the second. */
+typedef struct stretch {
+    int from, to;
+} stretch;
+
+static void take_stretch(sums *s, const table *t, int j, stretch x, double times)
+{
+    if (x.from >= x.to) return;
+    s->n += times * (x.to - x.from);
+    s->sum += times * (t->sum[j][x.to] - t->sum[j][x.from]);
+    s->squares += times * (t->squares[j][x.to] - t->squares[j][x.from]);
+}
+
+/* u of the cells' centres. */
+typedef struct columns {
+    double u[GRID], per_unit;
+} columns;
+
+static void place(columns *c, const cxr_lungs *l)
+{
+    for (int i = 0; i < GRID; i++) c->u[i] = ((i + 0.5) / GRID - l->spine) / l->half;
+    c->per_unit = GRID * l->half;
+}
+
+/* Cells before a place x cells right of the first one's centre: one too few at most, and none too many. */
+static int before(double x)
+{
+    return x <= 0.0 ? 0 : x >= GRID ? GRID : (int)x;
+}
+
+/* Cells between two places, without those whose centre lies on one. */
+static stretch between(const columns *c, double from, double to)
+{
+    stretch x = {before((from - c->u[0]) * c->per_unit), before((to - c->u[0]) * c->per_unit)};
+    while (x.from < GRID && c->u[x.from] <= from) x.from++;
+    while (x.to < GRID && c->u[x.to] < to) x.to++;
+    return x;
+}
+
+/* Where a row lies inside, on both sides of the midline; below the diaphragm's dome it does so twice. How many there are. */
+static int stretches(stretch out[4], const columns *c, const row *r)
+{
+    int n = 0;
+    if (r->v <= 0.0) return 0;
+    const double dome = r->v > 0.90 ? sqrt((r->v - 0.90) / 0.45) : 0.0;
+    for (int right = 0; right < 2; right++) {
+        const double inner = r->medial[right], beside = inner > 0.45 + dome ? inner : 0.45 + dome;
+        const double ends[2][2] = {{inner, dome > 0.0 ? 0.45 - dome : r->edge}, {beside, dome > 0.0 ? r->edge : 0.0}};
+        for (int k = 0; k < 2; k++)
+            if (ends[k][0] < ends[k][1])
+                out[n++] = right ? between(c, ends[k][0], ends[k][1]) : between(c, -ends[k][1], -ends[k][0]);
+    }
+    return n;
+}
+
+static stretch common(stretch a, stretch b)
+{
+    return (stretch){a.from > b.from ? a.from : b.from, a.to < b.to ? a.to : b.to};
+}
+
 /* The cells of the outline, and of a ring around it with what lies between the lungs; the heart's place counts for neither. */
-static double fit(const cells *c, const cxr_lungs *l)
+static double fit(const table *t, const cxr_lungs *l)
 {
     sums in = {0}, ring = {0};
+    columns c;
+    place(&c, l);
+    const double out = nextafter(1.3, 2.0); /* what lies on 1.3 belongs to it */
+    const stretch wide = between(&c, -out, out), heart = between(&c, 0.0, 0.6);
     for (int j = 0; j < GRID; j++) {
         const row r = row_at(((j + 0.5) / GRID - l->top) / (l->base - l->top));
         if (r.v < -0.15 || r.v > 1.3) continue;
-        for (int i = 0; i < GRID; i++) {
-            const double u = ((i + 0.5) / GRID - l->spine) / l->half;
-            if (fabs(u) > 1.3) continue;
-            if (inside(&r, u))
-                take(&in, c->grey[j][i]);
-            else if (!on_heart(&r, u))
-                take(&ring, c->grey[j][i]);
+        const double beside_heart = r.v > 0.35 && r.v < 1.0;
+        stretch lungs[4];
+        const int n = stretches(lungs, &c, &r);
+        take_stretch(&ring, t, j, wide, 1.0);
+        take_stretch(&ring, t, j, heart, -beside_heart);
+        for (int k = 0; k < n; k++) {
+            take_stretch(&in, t, j, lungs[k], 1.0);
+            take_stretch(&ring, t, j, lungs[k], -1.0);
+            take_stretch(&ring, t, j, common(lungs[k], heart), beside_heart);
         }
     }
     if (in.n < 0.06 * GRID * GRID || ring.n < 1.0) return -1.0;
@@ -185,9 +267,9 @@ static double unusual(const cxr_lungs *l)
            square((l->top - typical.top) / 0.08) + square((l->base - typical.base) / 0.12);
 }
 
-static double merit(const cells *c, const cxr_lungs *l)
+static double merit(const table *t, const cxr_lungs *l)
 {
-    return fit(c, l) - 0.03 * unusual(l);
+    return fit(t, l) - 0.03 * unusual(l);
 }
 
 static bool possible(const cxr_lungs *l)
@@ -197,24 +279,24 @@ static bool possible(const cxr_lungs *l)
 }
 
 /* Keeps the better of two. */
-static bool improve(cxr_lungs *best, double *most, const cells *c, cxr_lungs l)
+static bool improve(cxr_lungs *best, double *most, const table *t, cxr_lungs l)
 {
     if (!possible(&l)) return false;
-    const double m = merit(c, &l);
+    const double m = merit(t, &l);
     if (m <= *most + 1e-9) return false;
     *most = m;
     *best = l;
     return true;
 }
 
-static void search(cxr_lungs *best, const cells *c)
+static void search(cxr_lungs *best, const table *greys)
 {
     double most = -INFINITY;
     for (int s = 0; s < 5; s++)
         for (int h = 0; h < 5; h++)
             for (int t = 0; t < 6; t++)
                 for (int b = 0; b < 6; b++)
-                    (void)improve(best, &most, c,
+                    (void)improve(best, &most, greys,
                                   (cxr_lungs){.spine = 0.40 + 0.05 * s,
                                               .half = 0.24 + 0.06 * h,
                                               .top = 0.05 + 0.06 * t,
@@ -227,7 +309,7 @@ static void search(cxr_lungs *best, const cells *c)
                 cxr_lungs l = at;
                 double *const each[] = {&l.spine, &l.half, &l.top, &l.base};
                 *each[k / 2] += k % 2 == 0 ? step : -step;
-                moved |= improve(best, &most, c, l);
+                moved |= improve(best, &most, greys, l);
             }
         }
 }
@@ -269,14 +351,16 @@ static bool has_spine_and_belly(const cells *c, const cxr_lungs *l)
 void cxr_lungs_estimate(cxr_lungs *out, const uint8_t *pixels, int width, int height)
 {
     cells seen, filled;
+    table greys;
     *out = (cxr_lungs){0};
     if (width < SIDE || height < SIDE) return;
     reduce(&seen, pixels, width, height);
     filled = seen;
     fill_air(&filled);
+    tabulate(&greys, &filled);
     cxr_lungs best = {0};
-    search(&best, &filled);
-    best.fit = fit(&filled, &best);
+    search(&best, &greys);
+    best.fit = fit(&greys, &best);
     best.found = true;
     if (best.fit >= LEAST_FIT && unusual(&best) <= MOST_UNUSUAL && has_spine_and_belly(&seen, &best)) *out = best;
 }
