@@ -1,5 +1,6 @@
 /* POST /predict and /explain: image files as the body, or several in a form. */
 #include "base/mem.h"
+#include "report/text.h"
 #include "serve/server.h"
 #include <math.h>
 #include <openssl/evp.h>
@@ -168,7 +169,7 @@ static json_t *picture_json(const cxr_buf *png)
     return value;
 }
 
-/* The same with the heat map, row by row from the top, as shares of its largest value. */
+/* The same with the heat map, row by row from the top, as shares of its largest value, and how much of it lies on lungs. */
 static json_t *explanation_json(const cxr_job *j)
 {
     const cxr_model *m = j->served->model;
@@ -181,6 +182,8 @@ static json_t *explanation_json(const cxr_job *j)
     json_t *map = json_pack("{s:i, s:i, s:o}", "width", j->map_width, "height", j->map_height, "values", values);
     (void)json_object_set_new(a, "explained", json_string(m->classes[j->explained]));
     (void)json_object_set_new(a, "map", map);
+    (void)json_object_set_new(a, "lungs", cxr_json_number(j->lungs));
+    (void)json_object_set_new(a, "lungs_area", cxr_json_number(j->lungs_area));
     if (j->picture.len > 0) (void)json_object_set_new(a, "png", picture_json(&j->picture));
     return a;
 }

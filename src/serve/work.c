@@ -5,6 +5,7 @@
 #include "eval/fit.h"
 #include "explain/cam.h"
 #include "explain/figure.h"
+#include "explain/trust.h"
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -180,6 +181,15 @@ static void predict(const cxr_hand *h, const cxr_batch *batch)
     }
 }
 
+/* The part of a map's check that asks the network nothing. */
+static void compare_with_lungs(cxr_job *j, const uint8_t *pixels)
+{
+    const int side = j->served->model->preprocess.size;
+    cxr_lungs lungs;
+    cxr_lungs_estimate(&lungs, pixels, side, side);
+    cxr_lung_share(&lungs, j->map, j->map_height, j->map_width, &j->lungs, &j->lungs_area);
+}
+
 static cxr_status draw(cxr_job *j, const cxr_limits *limits, cxr_error *err)
 {
     const cxr_heat heat = {&j->served->model->preprocess, j->map, j->map_width, j->map_height};
@@ -208,6 +218,7 @@ static cxr_status explain(const cxr_hand *h, cxr_job *j, cxr_error *err)
     cxr_cam(j->map, p->values, p->gradients, p->shape.c, cells, CXR_GRAD_CAM);
     for (size_t i = 0; i < cells; i++)
         if (!isfinite(j->map[i])) return cxr_fail(err, CXR_EDATA, "the model gives a gradient that is not a number");
+    compare_with_lungs(j, b->pixels);
     return j->picture_side > 0 ? draw(j, &h->crew->limits, err) : CXR_OK;
 }
 

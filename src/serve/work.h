@@ -29,8 +29,9 @@ typedef struct cxr_job {
     double put_at, queue_seconds, decode_seconds, compute_seconds;
     float *map; /* width x height: cxr_mem_free() */
     int map_width, map_height;
-    cxr_buf picture;      /* PNG: cxr_buf_free() */
-    struct cxr_job *next; /* of the queue */
+    double lungs, lungs_area; /* as in cxr_explanation */
+    cxr_buf picture;          /* PNG: cxr_buf_free() */
+    struct cxr_job *next;     /* of the queue */
 } cxr_job;
 
 #define CXR_BATCH_BUCKETS 8 /* 1, 2, 4, ... 64 and more */
