@@ -1,6 +1,5 @@
 """The page of `cxr serve` in a browser, driven as people do: by drop, paste, choice, mouse and keyboard alone; what it shows is what
 `cxr predict` says."""
-import base64
 import contextlib
 import csv
 import json
@@ -15,14 +14,14 @@ import time
 import urllib.request
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from selenium.webdriver import ActionChains, Keys
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from browser import DESKTOP, PHONE, check_page, chromium
+from browser import DESKTOP, PHONE, check_contrast, check_names_heard, check_page, chromium
+from page_user import PATIENCE, by_id, click, colourful, give, pixels, rows, slide, text, wait, wait_for_results
 
 CXR = os.path.join(sys.argv[1], "..", "cxr")
-PATIENCE = 60 # seconds, on a busy machine
 
 
 def images(folder):
@@ -34,13 +33,16 @@ def images(folder):
     return [found[0], found[1], found[-1]]
 
 
-def trusting(folder):
-    """The shipped model without what it was fitted to know its own images by: phantoms are none of them."""
+def trusting(folder, name="trusting", **points):
+    """The shipped model without what it was fitted to know its own images by: phantoms are none of them. With other operating points."""
     with open(os.path.join(os.path.dirname(CXR), "models", "cxr-pneumonia-resnet18.safetensors"), "rb") as f:
         header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
         weights = f.read()
     del header["__metadata__"]["cxr.scope"]
-    text, path = json.dumps(header).encode(), os.path.join(folder, "trusting.safetensors")
+    del header["__metadata__"]["cxr.operating_points"]
+    if points:
+        header["__metadata__"]["cxr.operating_points"] = json.dumps(points)
+    text, path = json.dumps(header).encode(), os.path.join(folder, name + ".safetensors")
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as f:
         f.write(len(text).to_bytes(8, "little") + text + weights)
@@ -53,6 +55,11 @@ def predicted(paths, *options):
         said = subprocess.run([CXR, "predict", "-q", "--deterministic", "--batch-size", "1", "--format", "csv", *options, path], check=True, stdout=subprocess.PIPE, text=True).stdout
         rows[os.path.basename(path)] = next(csv.DictReader(said.splitlines()))
     return rows
+
+
+def explained(folder, paths, *options):
+    said = subprocess.run([CXR, "explain", "-q", "--check", "--format", "csv", "--out", os.path.join(folder, "maps"), *options, *paths], check=True, stdout=subprocess.PIPE, text=True).stdout
+    return {os.path.basename(row["path"]): row for row in csv.DictReader(said.splitlines())}
 
 
 def free_port():
@@ -77,70 +84,6 @@ def serving(port, *options):
         assert server.wait(PATIENCE) == 0
 
 
-# ---- What a user does and sees ----
-
-GIVE = """const [named, how] = arguments, data = new DataTransfer();
-for (const [name, text] of named)
-  data.items.add(new File([Uint8Array.from(atob(text), c => c.charCodeAt(0))], name, {type: 'image/jpeg'}));
-const event = how === 'drop' ? new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true})
-                             : new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true});
-document.body.dispatchEvent(event);"""
-
-
-def give(driver, how, paths, names=None):
-    named = []
-    for i, path in enumerate(paths):
-        with open(path, "rb") as f:
-            named.append([names[i] if names else os.path.basename(path), base64.b64encode(f.read()).decode()])
-    driver.execute_script(GIVE, named, how)
-
-
-def wait(driver, what, seconds=PATIENCE):
-    return WebDriverWait(driver, seconds).until(lambda d: d.execute_script("return " + what))
-
-
-def wait_for_results(driver, count):
-    wait(driver, f"document.querySelectorAll('#rows .called, #rows .clear, #rows .none').length === {count}")
-    wait(driver, "/^(What speaks|Empty)/.test(document.getElementById('map-words').textContent)")
-
-
-def text(driver, name):
-    return driver.execute_script("return document.getElementById(arguments[0]).textContent", name)
-
-
-def by_id(driver, name):
-    return driver.find_element("id", name)
-
-
-def click(driver, name):
-    by_id(driver, name).click()
-
-
-def rows(driver):
-    return driver.execute_script("return [...document.querySelectorAll('#rows tr')].map(r => "
-                                 "[r.querySelector('.pick span').textContent, r.querySelector('.score').textContent])")
-
-
-def pixels(driver):
-    """Of the canvas as an array (h, w, 3), once it is drawn anew."""
-    w, h, data = driver.execute_async_script(
-        "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => {"
-        "const c = document.getElementById('canvas'), copy = new OffscreenCanvas(c.width, c.height).getContext('2d');"
-        "copy.drawImage(c, 0, 0); const d = copy.getImageData(0, 0, c.width, c.height).data;"
-        "let s = ''; for (let i = 0; i < d.length; i += 8192) s += String.fromCharCode(...d.subarray(i, i + 8192));"
-        "done([c.width, c.height, btoa(s)]); }));")
-    return np.frombuffer(base64.b64decode(data), np.uint8).reshape(h, w, 4)[..., :3].astype(int)
-
-
-def colourful(picture):
-    return float((picture.max(axis=2) - picture.min(axis=2)).mean())
-
-
-def slide(driver, name, value):
-    """By the keyboard: Home, End, or the arrow keys from where it is."""
-    by_id(driver, name).send_keys(value)
-
-
 # ---- Checks ----
 
 def check_answers(driver, expected, model):
@@ -158,6 +101,59 @@ def check_answers(driver, expected, model):
     assert re.fullmatch(r".* in the server, .* in all", text(driver, "time")), text(driver, "time")
     label = driver.execute_script("return document.querySelector('.axis').getAttribute('aria-label')")
     assert f"the threshold at {threshold}" in label, label
+    legend = driver.execute_script("return document.querySelector('.points').textContent")
+    for name, at in (("rule-out", model["rule_out"]), ("rule-in", model["rule_in"])):
+        shown = f"{100 * at:.1f}\u00a0%"
+        assert f"the {name} point at {shown}" in label and f"{name} {shown}" in legend, (label, legend)
+    places = driver.execute_script("return [...document.querySelectorAll('.axis .point')].map(p => parseFloat(p.style.left) / 100)")
+    assert np.allclose(places, [model["rule_out"], model["rule_in"]]), places
+
+
+def side(p, model):
+    """Of the operating points; the class goes by the threshold."""
+    out, within, called = p < model.get("rule_out", 0), p >= model.get("rule_in", 2), p >= model["threshold"]
+    said = ("contradict" if out and within else "Below the rule-out point: PNEUMONIA is ruled out." if out
+            else "At or above the rule-in point: PNEUMONIA is ruled in." if within
+            else "At or above the rule-out point: PNEUMONIA is not ruled out." if "rule_in" not in model
+            else "Below the rule-in point: PNEUMONIA is not ruled in." if "rule_out" not in model
+            else "Between the rule-out and the rule-in point: PNEUMONIA is neither ruled out nor ruled in.")
+    return said, out != within and within != called
+
+
+def check_points(driver, expected, model):
+    seen = set()
+    for pick in driver.find_elements("css selector", ".pick"):
+        pick.click()
+        said, odd = side(float(expected[text(driver, "result-title")]["probability_PNEUMONIA"]), model)
+        seen.add(said)
+        words = text(driver, "points-words")
+        assert said in words and ("threshold alone" in words) == odd, (said, odd, words)
+        assert text(driver, "said").startswith(text(driver, "result-title")) and text(driver, "said").endswith(words), text(driver, "said")
+    return seen
+
+
+def check_trust(driver, url, folder, paths, *options):
+    """Under the map stands how much of it lies on the lungs, as the server and `cxr explain --check` say."""
+    rows, doubtful = explained(folder, paths, *options), 0
+    for path, of in [(p, of) for p in paths for of in ("", "PNEUMONIA")]:
+        name = os.path.basename(path)
+        driver.find_element("css selector", f".pick[title='{name}']").click()
+        Select(by_id(driver, "map-class")).select_by_value(of)
+        wait(driver, "/^(What speaks|Empty)/.test(document.getElementById('map-words').textContent)")
+        with open(path, "rb") as f:
+            request = urllib.request.Request(url + f"explain?format=json&class={of}", f.read(), {"Content-Type": "image/jpeg"})
+        answer = json.load(urllib.request.urlopen(request))
+        said, share, area = text(driver, "map-trust"), answer["lungs"], answer["lungs_area"]
+        assert of or all(abs(float(rows[name][key]) - answer[key]) < 1e-3 for key in ("lungs", "lungs_area")), (rows[name], answer)
+        if max(answer["map"]["values"]) == 0:
+            assert said == "" and text(driver, "map-words").startswith("Empty") and share is None, (said, share)
+            continue
+        assert said.startswith("Doubtful: ") == (share < area), (said, share, area)
+        doubtful += share < area
+        assert f"{int(100 * share + 0.5)}\u00a0% of it" in said and f"take {int(100 * area + 0.5)}\u00a0%" in said, (said, share, area)
+        assert said.endswith("Full check: cxr explain --check."), said
+    assert doubtful > 0
+    Select(by_id(driver, "map-class")).select_by_value("")
 
 
 def check_overlay(driver):
@@ -261,7 +257,7 @@ def check_keyboard(driver, count):
         reached.append(name)
         assert ring not in ("none", ""), f"{name} shows no focus"
     order = ["skip", "card-open", "theme", "add", "export", "clear", "tool-pan", "tool-window", "zoom-out", "zoom-fit", "zoom-in", "stage",
-             "opacity", "width", "level", "invert", "auto", "reset", "map-class"]
+             "map-class", "opacity", "width", "level", "invert", "auto", "reset"]
     assert [name for name in reached if name in order] == order, reached
     assert reached.count("pick") == count, reached
     first, second = [name for name, _ in rows(driver)][:2]
@@ -295,12 +291,7 @@ def check_names(driver, path, folder):
     assert "./" + names[1] in got and names[0] in got, got.keys()
 
 
-def check_announced(driver):
-    said = text(driver, "said")
-    assert said, "nothing is said to those who hear the page"
-
-
-def desktop(url, folder, paths, expected):
+def desktop(url, folder, paths, expected, *options):
     with chromium(DESKTOP) as driver:
         driver.get(url)
         model = json.load(urllib.request.urlopen(url + "v2/models"))["models"][0]["parameters"]
@@ -308,8 +299,11 @@ def desktop(url, folder, paths, expected):
         assert "default-src 'none'" in policy and "unsafe" not in policy, policy
         give(driver, "drop", paths)
         wait_for_results(driver, 3)
-        check_announced(driver)
         check_answers(driver, expected, model)
+        assert len(check_points(driver, expected, model)) == 3
+        check_trust(driver, url, folder, paths, *options)
+        assert check_names_heard(driver) >= set(expected)
+        check_contrast(driver)
         check_overlay(driver)
         check_view(driver)
         check_sorting(driver, expected)
@@ -318,6 +312,7 @@ def desktop(url, folder, paths, expected):
         check_keyboard(driver, 3)
         check_names(driver, paths[0], folder)
         click(driver, "theme")
+        check_contrast(driver)
         check_page(driver)
         click(driver, "clear")
         assert rows(driver) == [] and by_id(driver, "welcome-add").is_displayed()
@@ -337,6 +332,10 @@ def phone(url, paths):
         assert small == [], small
         driver.find_elements("css selector", ".pick")[2].click()
         assert driver.execute_script("return window.scrollY") == 0
+        check_page(driver)
+        check_contrast(driver)
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 320, "height": 568, "deviceScaleFactor": 1, "mobile": True,
+                                                                       "screenWidth": 320, "screenHeight": 568}) # WCAG 2.2, 1.4.10
         check_page(driver)
 
 
@@ -358,20 +357,45 @@ def damaged(url, folder, paths):
 
 def abstaining(port, folder, phantom):
     """What the model has nothing to say of has no class, and its number is not spoken of as a frequency."""
-    blank = os.path.join(folder, "blank.png")
+    blank, negative = os.path.join(folder, "blank.png"), os.path.join(folder, "negative.png")
     Image.new("L", (256, 256), 128).save(blank)
-    expected = predicted([blank, phantom])
+    ImageOps.invert(Image.open(phantom).convert("L")).save(negative)
+    expected = predicted([blank, phantom, negative])
     with serving(port) as url, chromium(DESKTOP) as driver:
         driver.get(url)
-        give(driver, "drop", [blank, phantom])
-        wait_for_results(driver, 2)
+        give(driver, "drop", [blank, phantom, negative])
+        wait_for_results(driver, 3)
         why = expected["blank.png"]["reason"]
         assert text(driver, "verdict-words") == f"The model abstains: {why}.", (why, text(driver, "verdict-words"))
         assert (text(driver, "verdict"), text(driver, "status")) == ("No answer", "abstain")
-        assert [score for _, score in rows(driver)] == ["abstains"] * 2 and not by_id(driver, "hundred").is_displayed()
-        assert "should not be relied on" in text(driver, "meaning-words")
+        assert [score for _, score in rows(driver)] == ["abstains"] * 3 and not by_id(driver, "hundred").is_displayed()
+        assert "should not be relied on" in text(driver, "meaning-words") and text(driver, "points-words") == ""
+        driver.find_elements("css selector", ".pick")[2].click()
+        wait_for_results(driver, 3)
+        assert text(driver, "map-trust").startswith("Doubtful: no lungs were found"), text(driver, "map-trust")
+        click(driver, "previous")
+        click(driver, "previous")
         check_csv(driver, folder, expected)
         check_page(driver)
+
+
+def points(port, folder, paths):
+    """Operating points that lie the other way round, one alone, and none: each model by its own."""
+    files = {"crossed": trusting(folder, "crossed", rule_out=0.02, rule_in=0.003), "out": trusting(folder, "out", rule_out=0.003),
+             "in": trusting(folder, "in", rule_in=0.003), "none": trusting(folder, "none")}
+    expected, seen = predicted(paths, "--model", files["none"]), set()
+    with serving(port, *(o for name, path in files.items() for o in ("--model", f"{name}={path}"))) as url, chromium(DESKTOP) as driver:
+        driver.get(url)
+        give(driver, "drop", paths)
+        for name in files:
+            Select(by_id(driver, "model")).select_by_value(name)
+            wait_for_results(driver, 3)
+            model = json.load(urllib.request.urlopen(url + "v2/models/" + name))["parameters"]
+            if name != "none":
+                seen |= check_points(driver, expected, model)
+        assert len(seen) == 5, seen
+        assert driver.execute_script("return document.querySelectorAll('.point, .points').length") == 0 and text(driver, "points-words") == ""
+        assert "point" not in driver.execute_script("return document.querySelector('.axis').getAttribute('aria-label')")
 
 
 BUSY = """const real = window.fetch; let left = arguments[0];
@@ -419,13 +443,14 @@ def token(port, folder, paths):
 
 with tempfile.TemporaryDirectory() as folder:
     paths = images(folder)
-    options = ("--model", trusting(folder))
+    options = ("--model", trusting(folder, rule_out=0.003, rule_in=0.02))
     expected = predicted(paths, *options)
     port = free_port()
     with serving(port, *options) as url:
-        desktop(url, folder, paths, expected)
+        desktop(url, folder, paths, expected, *options)
         phone(url, paths)
         damaged(url, folder, paths)
     abstaining(port, folder, paths[0])
+    points(port, folder, paths)
     held_up(port, paths)
     token(port, folder, paths)

@@ -106,6 +106,7 @@ static void the_card_names_what_the_model_was_made_of(void **state)
     assert_true(json_real_value(json_object_get(of_made, "temperature")) == 0.5);
     assert_null(json_object_get(of_toy, "rule_in"));
     assert_true(json_real_value(json_object_get(of_made, "rule_in")) == 0.75);
+    assert_null(json_object_get(of_made, "rule_out"));
     assert_string_equal(json_string_value(json_object_get(of_made, "rule")), "squash");
     assert_string_equal(json_string_value(json_object_get(training, "data")), "chest");
     assert_string_equal(json_string_value(json_object_get(training, "data_sha256")), "00ff");

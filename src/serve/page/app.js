@@ -1,7 +1,7 @@
 /* The page: images come in, go to the server a few at a time, and are shown. They are kept in this page's memory alone. */
 import { Failure, Queue, Server } from './api.js';
 import { fillCard } from './card.js';
-import { byId, showResult, spoken } from './result.js';
+import { byId, showCaption, showResult, spoken } from './result.js';
 import { Table, csv, drawThumb, makeRow, updateRow } from './table.js';
 import { Viewer, decode } from './viewer.js';
 
@@ -53,7 +53,7 @@ function read(answer) {
   const t = answer.timing;
   return {
     prediction: answer.prediction, probabilities: answer.probabilities, positive: answer.threshold === undefined ? null : model.positive,
-    threshold: answer.threshold ?? null, decision: answer.decision ?? '', status: answer.status ?? 'ok', reason: answer.reason ?? '',
+    threshold: answer.threshold ?? null, ruleOut: model.rule_out ?? null, ruleIn: model.rule_in ?? null, decision: answer.decision ?? '', status: answer.status ?? 'ok', reason: answer.reason ?? '',
     model: answer.model ?? '', modelId: answer.model_id ?? '', ms: t ? t.queue_ms + t.decode_ms + t.compute_ms : null,
   };
 }
@@ -86,29 +86,34 @@ function setState(item, state) {
   table.settle(item);
   showProgress();
   if (item !== chosen) return;
+  showAnswer(item);
+  showMap(item);
+}
+
+function showAnswer(item) {
   showResult(item, model.calibrated);
-  if (state === 'done' || state === 'failed') say(spoken(item));
-  if (state === 'done') showMap(item);
+  if (item.state === 'done' || item.state === 'failed') say(spoken(item));
 }
 
 /* The map of the chosen image for the class asked for, '' being the predicted one; each is asked for once. */
 async function showMap(item) {
-  const asked = byId('map-class').value, words = byId('map-words'), { maps } = item;
+  const asked = byId('map-class').value, { maps } = item;
   const current = () => item === chosen && byId('map-class').value === asked && item.maps === maps;
+  byId('caption').classList.toggle('idle', item.state !== 'done');
   if (!maps[asked]) {
-    words.textContent = 'Being made';
     viewer.setHeat(null);
+    showCaption('The heat map is being made.', null);
+    if (item.state !== 'done') return;
     maps[asked] = server.ask(at('explain', asked ? { class: asked } : {}), { body: item.file, signal: stop.signal });
   }
   try {
-    const { map, explained } = await maps[asked];
+    const answer = await maps[asked], { map, explained } = answer;
     if (!current()) return;
-    words.textContent = viewer.setHeat(map, model.rule)
-      ? `What speaks for ${explained}. It shows what the model looked at, not what is ill.`
-      : `Empty: nothing speaks for ${explained}.`;
+    if (viewer.setHeat(map, model.rule)) showCaption(`What speaks for ${explained} to the model, not what is ill.`, answer);
+    else showCaption(`Empty: nothing speaks for ${explained}.`, null);
   } catch (e) {
     delete maps[asked];
-    if (current()) words.textContent = e instanceof Failure ? e.message : '';
+    if (current()) showCaption(e instanceof Failure ? e.message : '', null);
   }
 }
 
@@ -122,7 +127,7 @@ async function choose(item) {
   item.row.querySelector('.pick').setAttribute('aria-current', 'true');
   showRow(item.row);
   queue.prefer(item);
-  showResult(item, model.calibrated);
+  showAnswer(item);
   showSteps();
   /* Another image must not stand beside this one's name for longer than the eye takes. */
   const late = setTimeout(() => { if (item === chosen) viewer.show(null); }, 100);
@@ -133,7 +138,7 @@ async function choose(item) {
   byId('stage-note').textContent = picture ? '' : 'This browser cannot show the file.';
   byId('canvas').setAttribute('aria-label', picture ? `Radiograph ${item.name}, ${picture.fullWidth} by ${picture.fullHeight} pixels` : 'No image');
   byId('corner-size').textContent = picture ? `${picture.fullWidth} × ${picture.fullHeight}` : '';
-  if (item.state === 'done') showMap(item);
+  showMap(item);
 }
 
 /* Within the list; the page of a phone stays where it is. */
@@ -255,12 +260,12 @@ async function loadModel(name) {
     return;
   }
   fillCard(model);
-  fillChoice('map-class', ['', ...model.classes], '', { '': 'of the predicted class' }, 'of ');
+  fillChoice('map-class', ['', ...model.classes], '', { '': 'predicted class' });
   byId('score-head').textContent = model.positive ?? 'Score';
 }
 
-function fillChoice(id, values, value, names = {}, before = '') {
-  byId(id).replaceChildren(...values.map(v => new Option(names[v] ?? before + v, v)));
+function fillChoice(id, values, value, names = {}) {
+  byId(id).replaceChildren(...values.map(v => new Option(names[v] ?? v, v)));
   byId(id).value = value;
   byId(id).hidden = values.length < 2;
 }

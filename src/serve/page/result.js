@@ -33,22 +33,56 @@ function placeText(axis, className, text, at) {
   axis.append(label);
 }
 
+/* The operating points beside the threshold that the model has: what each is called, what draws it, and where it lies. */
+const pointsOf = answer => [['rule-out', 'out', answer.ruleOut], ['rule-in', 'in', answer.ruleIn]].filter(([, , at]) => at !== null);
+
+/* On which side of them the image lies. A model that parts its classes well can have them the other way round. */
+function pointsWords(answer) {
+  const { positive, threshold, ruleOut, ruleIn } = answer, p = scoreOf(answer);
+  const out = ruleOut !== null && p < ruleOut, within = ruleIn !== null && p >= ruleIn;
+  if (pointsOf(answer).length === 0 || answer.status !== 'ok') return '';
+  if (out && within) return 'Below the rule-out point and at or above the rule-in point, which contradict each other here.';
+  const disagree = (out && p >= threshold) || (within && p < threshold) ? ' The class named above goes by the threshold alone.' : '';
+  if (out) return `Below the rule-out point: ${positive} is ruled out.${disagree}`;
+  if (within) return `At or above the rule-in point: ${positive} is ruled in.${disagree}`;
+  if (ruleIn === null) return `At or above the rule-out point: ${positive} is not ruled out.`;
+  if (ruleOut === null) return `Below the rule-in point: ${positive} is not ruled in.`;
+  return `Between the rule-out and the rule-in point: ${positive} is neither ruled out nor ruled in.`;
+}
+
+function pointsLegend(points) {
+  const legend = make('div', 'points');
+  legend.setAttribute('aria-hidden', 'true'); /* the scale's own name says it */
+  for (const [name, kind, at] of points) {
+    const one = make('span');
+    one.append(make('i', `point ${kind}`), `${name} ${percent(at)}`);
+    legend.append(one);
+  }
+  return legend;
+}
+
 function twoClassScale(answer) {
-  const p = scoreOf(answer), t = answer.threshold, axis = make('div', 'axis');
+  const p = scoreOf(answer), t = answer.threshold, axis = make('div', 'axis'), points = pointsOf(answer);
   axis.setAttribute('role', 'img');
   axis.setAttribute('aria-label',
-    `Probability of ${answer.positive}: ${percent(p)}, on a scale from 0 to 100 %, with the threshold at ${percent(t)}.`);
+    `Probability of ${answer.positive}: ${percent(p)}, on a scale from 0 to 100 %, with the threshold at ${percent(t)}`
+    + `${points.map(([name, , at]) => `, the ${name} point at ${percent(at)}`).join('')}.`);
   const line = make('span', 'line'), above = make('i'), limit = make('span', 'limit'), mark = make('span', `mark ${kindOf(answer)}`);
   above.style.width = `${100 * (1 - t)}%`;
   line.append(above);
   limit.style.left = `${100 * t}%`;
   mark.style.left = `${100 * p}%`;
   axis.append(line, limit, mark);
+  for (const [, kind, at] of points) {
+    const point = make('span', `point ${kind}`);
+    point.style.left = `${100 * at}%`;
+    axis.append(point);
+  }
   placeText(axis, 'value', percent(p), p);
   placeText(axis, 'limits', `threshold ${percent(t)}`, t);
   if (t > 0.3) placeText(axis, 'end', '0', 0);
   if (t < 0.7) placeText(axis, 'end', '100 %', 1);
-  return axis;
+  return points.length > 0 ? [axis, pointsLegend(points)] : [axis];
 }
 
 function manyClassScale(answer) {
@@ -60,7 +94,7 @@ function manyClassScale(answer) {
     row.append(make('span', '', name), make('span', '', percent(p)), track);
     list.append(row);
   }
-  return list;
+  return [list];
 }
 
 function ofHundred(p) {
@@ -95,7 +129,7 @@ function side(answer) {
 export function spoken(item) {
   if (item.state === 'failed') return `${item.name}: ${item.error}`;
   const a = item.answer;
-  return a.status !== 'ok' ? `${item.name}: the model abstains: ${a.reason}.` : `${item.name}: ${a.prediction}. ${side(a)}`;
+  return a.status !== 'ok' ? `${item.name}: the model abstains: ${a.reason}.` : `${item.name}: ${a.prediction}. ${side(a)} ${pointsWords(a)}`.trim();
 }
 
 const headOf = { waiting: 'Waiting', working: 'Reading the image', cancelled: 'Cancelled' };
@@ -108,7 +142,8 @@ function showAnswer(item, calibrated) {
   byId('verdict').textContent = kind === 'none' ? 'No answer' : a.prediction;
   byId('verdict-words').textContent = kind === 'none' ? `The model abstains: ${a.reason}.` : side(a);
   byId('answer').classList.toggle('withheld', kind === 'none');
-  byId('scale').replaceChildren(a.positive === null ? manyClassScale(a) : twoClassScale(a));
+  byId('scale').replaceChildren(...(a.positive === null ? manyClassScale(a) : twoClassScale(a)));
+  byId('points-words').textContent = a.positive === null ? '' : pointsWords(a);
   showMeaning(a, calibrated);
   byId('status').className = kind;
   byId('status').textContent = a.status === 'ok' ? 'ok: no reason to abstain was found' : a.status;
@@ -124,4 +159,18 @@ export function showResult(item, calibrated) {
   byId('verdict').className = item.state === 'failed' ? 'failed' : `waiting ${item.state}`;
   byId('verdict').textContent = item.state === 'failed' ? 'No result' : headOf[item.state];
   byId('verdict-words').textContent = item.state === 'failed' ? item.error : '';
+}
+
+const whole = share => `${Math.round(100 * share)}\u00a0%`;
+
+/* What is under the heat map: what it is, and what of its check can be had at once. answer: of /explain, or null. */
+export function showCaption(words, answer) {
+  const trust = byId('map-trust'), doubtful = answer !== null && !(answer.lungs >= answer.lungs_area && answer.lungs_area > 0);
+  byId('map-words').textContent = words;
+  trust.className = doubtful ? 'doubtful' : 'faint';
+  trust.textContent = '';
+  if (answer === null) return;
+  trust.append((doubtful ? 'Doubtful: ' : '') + (answer.lungs === null ? 'no lungs were found to compare it with.'
+    : `${whole(answer.lungs)} of it lies on the estimated lungs, which take ${whole(answer.lungs_area)} of the picture.`), ' Full check: ',
+  make('code', '', 'cxr explain --check'), '.');
 }

@@ -14,13 +14,20 @@ export async function drawThumb(item) {
   bitmap.close();
 }
 
+/* A name of a file, which may be parted where its parts meet before it is anywhere else. */
+function breakable(name) {
+  const span = make('span');
+  for (const part of name.split(/(?<=[_.-])/)) span.append(part, make('wbr'));
+  return span;
+}
+
 export function makeRow(item, choose) {
   const row = make('tr'), cell = make('td'), pick = make('button', 'pick'), thumb = make('canvas'), words = make('div');
   pick.type = 'button';
   pick.title = item.name;
   thumb.width = thumb.height = 1;
   thumb.setAttribute('aria-hidden', 'true');
-  words.append(make('span', '', item.name), make('span', 'why'));
+  words.append(breakable(item.name), make('span', 'why'));
   pick.append(thumb, words);
   cell.append(pick);
   row.append(cell, make('td'));
@@ -43,6 +50,8 @@ function score(item) {
 export function updateRow(item) {
   item.row.lastChild.replaceChildren(...score(item));
   item.row.querySelector('.why').textContent = item.error ?? '';
+  /* The text itself would be read with a pause wherever it may be parted. */
+  item.row.querySelector('.pick').setAttribute('aria-label', item.error ? `${item.name}: ${item.error}` : item.name);
 }
 
 export class Table {
